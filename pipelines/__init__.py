@@ -1,0 +1,1 @@
+"""Halide pipelines and their ahead-of-time build. Used while building only, never at run time."""

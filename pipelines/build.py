@@ -1,0 +1,107 @@
+"""Compile every pipeline for every level and link them into one shared library.
+
+Objects are cached by content: by the pipelines' own text, the Halide version and the target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+LIBRARY = "libfaltung.so"
+
+
+def source_digest() -> str:
+    """Digest of everything that decides what an object file contains."""
+    import halide
+
+    digest = hashlib.sha256(halide.__file__.rsplit("/", 3)[-1].encode())
+    digest.update(halide_version().encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def halide_version() -> str:
+    from importlib.metadata import version
+
+    return version("halide")
+
+
+def compile_object(task: tuple[str, str, Path]) -> Path:
+    """Compile one variant for one level (or the runtime) unless its object is already there."""
+    import halide as hl
+
+    from pipelines import direct
+    from pipelines.levels import LEVELS, RUNTIME_TARGET
+
+    name, level_name, path = task
+    if path.exists():
+        return path
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.o")
+    if name == "runtime":
+        hl.compile_standalone_runtime(str(unfinished), hl.Target(RUNTIME_TARGET))
+    else:
+        (variant,) = (v for v in direct.VARIANTS if v.name == name)
+        (level,) = (v for v in LEVELS if v.name == level_name)
+        func, arguments = direct.build(variant, level)
+        symbol = f"faltung_{name}_{level_name}"
+        func.compile_to_object(str(unfinished), arguments, symbol, hl.Target(level.target))
+    unfinished.replace(path)
+    return path
+
+
+def c_compiler() -> str:
+    """The C compiler's driver, which is only asked to link."""
+    wanted = (os.environ.get("CC"), "cc", "gcc", "clang", sysconfig.get_config_var("CC"))
+    for command in wanted:
+        if command and shutil.which(command.split()[0]):
+            return command.split()[0]
+    raise RuntimeError("no C compiler found to link with; install gcc or clang, or set CC")
+
+
+def build(destination: Path, cache: Path) -> Path:
+    """Build the library into ``destination`` and return its path.
+
+    Raises ImportError where Halide is not installed and RuntimeError where nothing can link.
+    """
+    import halide  # noqa: F401  (fail before any work is done)
+
+    from pipelines import direct
+    from pipelines.levels import LEVELS
+
+    linker = c_compiler()
+    digest = source_digest()
+    cache.mkdir(parents=True, exist_ok=True)
+    destination.mkdir(parents=True, exist_ok=True)
+    tasks = [("runtime", "any", cache / f"runtime-{digest}.o")]
+    tasks += [
+        (variant.name, level.name, cache / f"{variant.name}-{level.name}-{digest}.o")
+        for variant in direct.VARIANTS
+        for level in LEVELS
+    ]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
+        objects = list(pool.map(compile_object, tasks))
+    library = destination / LIBRARY
+    unfinished = destination / f".{LIBRARY}.{os.getpid()}"
+    # Halide's runtime is weak symbols; -Bsymbolic keeps ours apart from any other copy of it.
+    command = [linker, "-shared", "-Wl,-Bsymbolic", "-Wl,--strip-debug", "-o", str(unfinished)]
+    finished = subprocess.run(
+        [*command, *map(str, objects), "-lpthread", "-ldl", "-lm"], capture_output=True, text=True
+    )
+    if finished.returncode != 0:
+        unfinished.unlink(missing_ok=True)
+        raise RuntimeError(f"linking the compiled library failed:\n{finished.stderr}")
+    unfinished.replace(library)
+    return library
+
+
+if __name__ == "__main__":
+    root = Path(__file__).resolve().parent.parent
+    print(build(root / "src" / "faltung" / "_lib", root / "build" / "halide-cache"))

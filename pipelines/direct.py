@@ -1,0 +1,137 @@
+"""Direct correlation: every output is the sum of its taps, with the accumulators in registers.
+
+The algorithm knows three axes (x innermost). One- and two-dimensional problems, batches and
+interleaved colours are all brought to this form by ``faltung.layout``: an axis that is not
+convolved over has a kernel of extent 1 there, and interleaved colours are a dilation along x.
+Borders do not exist here: the caller hands over an input that covers every tap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import halide as hl
+
+from pipelines.levels import Level
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled instance: the types of the input, of the sums and of the output."""
+
+    input: str
+    accumulator: str
+    output: str
+
+    @property
+    def name(self) -> str:
+        return f"direct_{self.input}_{self.accumulator}_{self.output}"
+
+
+# The kernel always has the accumulator's type. Integer sums are exact: the caller proves from the
+# kernel that they fit. Floating sums of integers serve kernels with fractional taps.
+VARIANTS = (
+    Variant("float32", "float32", "float32"),
+    Variant("float64", "float64", "float64"),
+    Variant("uint8", "int16", "uint8"),
+    Variant("uint8", "int32", "uint8"),
+    Variant("uint8", "int32", "int32"),
+    Variant("uint8", "float32", "uint8"),
+    Variant("uint8", "float32", "float32"),
+    Variant("uint16", "int32", "uint16"),
+    Variant("uint16", "int32", "int32"),
+    Variant("uint16", "float32", "uint16"),
+    Variant("uint16", "float32", "float32"),
+    Variant("int16", "int32", "int32"),
+    Variant("int16", "float32", "float32"),
+)
+
+HALIDE_TYPES = {
+    "uint8": hl.UInt(8),
+    "uint16": hl.UInt(16),
+    "int16": hl.Int(16),
+    "int32": hl.Int(32),
+    "float32": hl.Float(32),
+    "float64": hl.Float(64),
+}
+
+# The kernel's rows go in chunks of CHUNK and a rest. A chunk is unrolled, so that each input row
+# that is loaded serves every output row of the register tile that needs it: unaligned loads, not
+# multiply-adds, are what limits the plain form. faltung.native passes the two counts.
+CHUNK = 4
+
+
+def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+    """Return the output Func and its arguments, scheduled for one instruction set level."""
+    t_in, t_acc, t_out = (
+        HALIDE_TYPES[t] for t in (variant.input, variant.accumulator, variant.output)
+    )
+    x, y, z = hl.Var("x"), hl.Var("y"), hl.Var("z")
+    inp, ker = hl.ImageParam(t_in, 3, "input"), hl.ImageParam(t_acc, 3, "kernel")
+    sx, sy, sz = (hl.Param(hl.Int(32), f"stride_{a}") for a in "xyz")
+    dx, dy, dz = (hl.Param(hl.Int(32), f"dilation_{a}") for a in "xyz")
+    chunks, rest = hl.Param(hl.Int(32), "chunks"), hl.Param(hl.Int(32), "rest")
+    per_task = hl.Param(hl.Int(32), "per_task")  # tile rows that one parallel task works through
+
+    # ---- the algorithm -------------------------------------------------------------------
+    acc, out = hl.Func("acc"), hl.Func(variant.name)
+
+    def tap(jx: hl.Expr, jy: hl.Expr, jz: hl.Expr) -> hl.Expr:
+        value = inp[x * sx + jx * dx, y * sy + jy * dy, z * sz + jz * dz]
+        return ker[jx, jy, jz] * hl.cast(t_acc, value)
+
+    width, depth = ker.dim(0).extent(), ker.dim(2).extent()
+    in_chunks = hl.RDom([(0, CHUNK), (0, width), (0, chunks), (0, depth)], "in_chunks")
+    in_rest = hl.RDom([(0, rest), (0, width), (0, depth)], "in_rest")
+    acc[x, y, z] = hl.cast(t_acc, 0)
+    acc[x, y, z] += tap(in_chunks[1], in_chunks[2] * CHUNK + in_chunks[0], in_chunks[3])
+    acc[x, y, z] += tap(in_rest[1], chunks * CHUNK + in_rest[0], in_rest[2])
+    out[x, y, z] = converted(acc[x, y, z], t_acc, t_out)
+
+    # ---- the schedule --------------------------------------------------------------------
+    result = out.output_buffer()
+    for buffer in (inp, ker, result):
+        buffer.dim(0).set_stride(1)
+    for i in range(3):
+        ker.dim(i).set_min(0)
+        result.dim(i).set_min(0)
+    vec = level.vector_bits // t_acc.bits()
+    unit = (sx == 1) & (sy == 1) & (sz == 1)
+    wide, tall = result.width() >= 2 * vec, result.height() >= 4
+    full = [(unit & wide & tall & (dy == 1) & (rest == r), 2, 4, r) for r in range(CHUNK)]
+    full += [(unit & wide & tall, 2, 4, None)]
+    row = [(unit & (result.width() >= 8 * vec), 8, 1, None)]
+    least = [(unit & (result.width() >= vec), 1, 1, None), (result.width() >= vec, 1, 1, None)]
+    xo, xi, yo, yi, task, tile = (hl.Var(n) for n in ("xo", "xi", "yo", "yi", "task", "tile"))
+
+    def schedule_out(stage: hl.Stage | hl.Func, columns: int, rows: int) -> None:
+        shift = hl.TailStrategy.ShiftInwards
+        stage.split(x, xo, xi, columns, shift).split(y, yo, yi, rows, shift)
+        stage.reorder(xi, yi, xo, yo, z).fuse(yo, z, tile)
+        stage.split(tile, task, tile, per_task, hl.TailStrategy.GuardWithIf).parallel(task)
+        if columns > 1:
+            stage.vectorize(xi, vec).unroll(xi).unroll(yi)
+
+    stages = [acc.update(0), acc.update(1)]
+    acc.compute_at(out, xo)
+    acc.vectorize(x, vec, hl.TailStrategy.RoundUp)
+    stages[0].reorder(x, y, in_chunks[0], in_chunks[1], in_chunks[2], in_chunks[3])
+    stages[1].reorder(x, y, in_rest[0], in_rest[1], in_rest[2])
+    for condition, vectors, rows, fixed_rest in full + row + least:
+        schedule_out(out.specialize(condition), vectors * vec, rows)
+        for stage, inner in zip(stages, (in_chunks[0], in_rest[0])):
+            special = stage.specialize(condition)
+            special.vectorize(x, vec).unroll(x).unroll(y)
+            if fixed_rest is not None:
+                special.unroll(inner)
+    schedule_out(out, 1, 1)
+    strides, dilations = [sx, sy, sz], [dx, dy, dz]
+    return out, [inp, ker, *strides, *dilations, chunks, rest, per_task]
+
+
+def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
+    """Give a sum the output's type: rounded half to even and saturated where it is narrower."""
+    if t_acc.is_float() and t_out.is_uint():
+        top = float(2 ** t_out.bits() - 1)
+        return hl.cast(t_out, hl.cast(hl.Int(32), hl.clamp(hl.round(value), 0.0, top)))
+    return hl.saturating_cast(t_out, value)

@@ -1,0 +1,34 @@
+"""The instruction set levels that every pipeline is compiled for, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Level:
+    """A Halide target and the width of its vectors.
+
+    ``features`` names what the running machine must offer; the loader asks Halide's runtime.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    vector_bits: int
+
+    @property
+    def target(self) -> str:
+        return "-".join(("x86-64-linux", *self.features, "no_runtime"))
+
+
+LEVELS = (
+    Level(
+        "avx512",
+        ("sse41", "avx", "f16c", "fma", "avx2", "avx512", "avx512_skylake"),
+        512,
+    ),
+    Level("avx2", ("sse41", "avx", "f16c", "fma", "avx2"), 256),
+    Level("baseline", (), 128),
+)
+
+RUNTIME_TARGET = "x86-64-linux"
