@@ -6,32 +6,28 @@ Objects are cached by content: by the pipelines' own text, the Halide version an
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sysconfig
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from importlib.metadata import version
 from pathlib import Path
 
 LIBRARY = "libfaltung.so"
+MANIFEST = "libfaltung.json"
 
 
 def source_digest() -> str:
     """Digest of everything that decides what an object file contains."""
-    import halide
-
-    digest = hashlib.sha256(halide.__file__.rsplit("/", 3)[-1].encode())
-    digest.update(halide_version().encode())
+    digest = hashlib.sha256(version("halide").encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.name == Path(__file__).name:
+            continue
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def halide_version() -> str:
-    from importlib.metadata import version
-
-    return version("halide")
 
 
 def compile_object(task: tuple[str, str, Path]) -> Path:
@@ -99,7 +95,24 @@ def build(destination: Path, cache: Path) -> Path:
         unfinished.unlink(missing_ok=True)
         raise RuntimeError(f"linking the compiled library failed:\n{finished.stderr}")
     unfinished.replace(library)
+    (destination / MANIFEST).write_text(json.dumps(manifest(), indent=1) + "\n")
     return library
+
+
+def manifest() -> dict[str, object]:
+    """What the loader must know of the library: its levels, their CPU features, its pipelines."""
+    import halide as hl
+
+    from pipelines import direct
+    from pipelines.levels import LEVELS
+
+    numbers = {name.lower(): int(f) for name, f in hl.TargetFeature.__members__.items()}
+    return {
+        "levels": {level.name: [numbers[f] for f in level.features] for level in LEVELS},
+        "feature_words": (numbers["featureend"] + 63) // 64,
+        "chunk": direct.CHUNK,
+        "direct": [[v.input, v.accumulator, v.output] for v in direct.VARIANTS],
+    }
 
 
 if __name__ == "__main__":

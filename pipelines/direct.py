@@ -71,7 +71,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     sx, sy, sz = (hl.Param(hl.Int(32), f"stride_{a}") for a in "xyz")
     dx, dy, dz = (hl.Param(hl.Int(32), f"dilation_{a}") for a in "xyz")
     chunks, rest = hl.Param(hl.Int(32), "chunks"), hl.Param(hl.Int(32), "rest")
-    per_task = hl.Param(hl.Int(32), "per_task")  # tile rows that one parallel task works through
+    tasks = hl.Param(hl.Int(32), "tasks")  # parallel tasks, each a run of rows of tiles
 
     # ---- the algorithm -------------------------------------------------------------------
     acc, out = hl.Func("acc"), hl.Func(variant.name)
@@ -108,6 +108,8 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         shift = hl.TailStrategy.ShiftInwards
         stage.split(x, xo, xi, columns, shift).split(y, yo, yi, rows, shift)
         stage.reorder(xi, yi, xo, yo, z).fuse(yo, z, tile)
+        tiles = (result.height() + rows - 1) // rows * result.dim(2).extent()
+        per_task = hl.max((tiles + tasks - 1) // tasks, 1)
         stage.split(tile, task, tile, per_task, hl.TailStrategy.GuardWithIf).parallel(task)
         if columns > 1:
             stage.vectorize(xi, vec).unroll(xi).unroll(yi)
@@ -126,7 +128,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
                 special.unroll(inner)
     schedule_out(out, 1, 1)
     strides, dilations = [sx, sy, sz], [dx, dy, dz]
-    return out, [inp, ker, *strides, *dilations, chunks, rest, per_task]
+    return out, [inp, ker, *strides, *dilations, chunks, rest, tasks]
 
 
 def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:

@@ -1,0 +1,46 @@
+"""Convolution: one operator, from a kernel made by hand to a kernel learnt from data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from faltung._version import __version__
+
+if TYPE_CHECKING:
+    from faltung import dialects, geometry, image, kernels, reference
+    from faltung.native import get_workers, workers
+    from faltung.ops import convolve, correlate, plan
+    from faltung.planner import Plan, plan_cache
+    from faltung.problem import Problem
+
+# Names are loaded when they are first used, so that importing the package costs little.
+_PLACES = {
+    "convolve": "ops",
+    "correlate": "ops",
+    "plan": "ops",
+    "Plan": "planner",
+    "plan_cache": "planner",
+    "Problem": "problem",
+    "get_workers": "native",
+    "workers": "native",
+}
+_MODULES = ("dialects", "geometry", "image", "kernels", "reference")
+
+__all__ = [*_PLACES, *_MODULES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PLACES:
+        value = getattr(import_module(f"faltung.{_PLACES[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"faltung.{name}")
+    else:
+        raise AttributeError(f"module 'faltung' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

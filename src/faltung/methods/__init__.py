@@ -1,0 +1,48 @@
+"""The methods: one file each, the same functions in all of them.
+
+``supports(problem)``
+    Whether the method can compute the problem, and why not.
+``cost(problem, machine)``
+    Predicted seconds, and bytes beyond input and output.
+``error_bound(problem)``
+    The factor ``c`` in ``|error| <= c * (|k| * |x|)``, output by output; 0 where exact.
+``prepare(problem)``
+    A callable ``run(x, out, workers)``, in which everything that does not depend on the numbers
+    of ``x`` is done already. A plan keeps it, so that a repeated call starts at the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from faltung.dtypes import Array
+from faltung.machine import Machine
+from faltung.problem import Problem
+
+Run = Callable[[Array, Array, int], None]
+
+
+class Verdict(NamedTuple):
+    """Whether a method takes a problem; ``note`` says how, or why not."""
+
+    ok: bool
+    note: str = ""
+
+
+class Cost(NamedTuple):
+    """What a method is expected to need."""
+
+    seconds: float
+    memory: int
+
+
+class Method(Protocol):
+    """What a method's module offers."""
+
+    NAME: str
+
+    def supports(self, problem: Problem) -> Verdict: ...
+    def cost(self, problem: Problem, machine: Machine) -> Cost: ...
+    def error_bound(self, problem: Problem) -> float: ...
+    def prepare(self, problem: Problem) -> Run: ...

@@ -1,0 +1,356 @@
+"""The compiled library: finding it, calling it, its threads, its errors, and forked processes.
+
+Everything that can go wrong around a pipeline call is handled here, once. The rest of the package
+sees which pipelines there are, :func:`correlate`, and the thread count.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from faltung.dtypes import Array
+
+FOLDER = Path(__file__).parent / "_lib"
+
+
+class Dim(ctypes.Structure):
+    """halide_dimension_t."""
+
+    _fields_ = (
+        ("min", ctypes.c_int32),
+        ("extent", ctypes.c_int32),
+        ("stride", ctypes.c_int32),
+        ("flags", ctypes.c_uint32),
+    )
+
+
+class Buffer(ctypes.Structure):
+    """halide_buffer_t."""
+
+    _fields_ = (
+        ("device", ctypes.c_uint64),
+        ("device_interface", ctypes.c_void_p),
+        ("host", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("type_code", ctypes.c_uint8),
+        ("type_bits", ctypes.c_uint8),
+        ("type_lanes", ctypes.c_uint16),
+        ("dimensions", ctypes.c_int32),
+        ("dim", ctypes.POINTER(Dim)),
+        ("padding", ctypes.c_void_p),
+    )
+
+
+TYPE_CODES = {"i": 0, "u": 1, "f": 2}
+
+
+@lru_cache(maxsize=1024)
+def buffer_template(
+    dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[bytes, Any]:
+    """Return a buffer without its address as bytes, and the dimensions that it points to.
+
+    ``shape`` and ``strides`` (in elements) are innermost first.
+    """
+    dims = (Dim * len(shape))(*((0, n, s, 0) for n, s in zip(shape, strides, strict=True)))
+    bits = int("".join(c for c in dtype if c.isdigit()))
+    code = TYPE_CODES[dtype[0]]
+    return bytes(Buffer(0, None, None, 0, code, bits, 1, len(shape), dims)), dims
+
+
+@dataclass
+class Library:
+    """The loaded library: a function per pipeline, for the best level this machine offers."""
+
+    level: str
+    chunk: int
+    variants: frozenset[tuple[str, str, str]]
+    handle: ctypes.CDLL
+    functions: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def function(self, variant: tuple[str, str, str]) -> Any:
+        """Return the entry point of a variant."""
+        try:
+            return self.functions[variant]
+        except KeyError:
+            found = self.handle[f"faltung_direct_{'_'.join(variant)}_{self.level}"]
+            found.restype = ctypes.c_int
+            return self.functions.setdefault(variant, found)
+
+
+def _best_level(handle: ctypes.CDLL, levels: dict[str, list[int]], words: int) -> str:
+    """Return the best level whose features the machine has, or FALTUNG_LEVEL or less."""
+    wanted = os.environ.get("FALTUNG_LEVEL")
+    names = list(levels)
+    if wanted in levels:
+        names = names[names.index(wanted) :]
+    for name in names:
+        mask = (ctypes.c_uint64 * words)()
+        for number in levels[name]:
+            mask[number // 64] |= 1 << number % 64
+        if handle.halide_can_use_target_features(words, mask):
+            return name
+    raise OSError("this processor offers none of the library's instruction set levels")
+
+
+def library() -> Library | None:
+    """Load the compiled library, once; None, after one warning, where that is impossible."""
+    if not _loading.done:
+        with _loading.lock:
+            if not _loading.done:
+                _loading.library = _load()
+                _loading.done = True
+    return _loading.library
+
+
+@dataclass
+class _Loading:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: bool = False
+    library: Library | None = None
+
+
+_loading = _Loading()
+
+
+def _load() -> Library | None:
+    if os.environ.get("FALTUNG_NATIVE", "1") == "0":
+        return None
+    path = FOLDER / "libfaltung.so"
+    try:
+        facts = json.loads((FOLDER / "libfaltung.json").read_text())
+        handle = ctypes.CDLL(str(path))
+        level = _best_level(handle, facts["levels"], facts["feature_words"])
+    except (OSError, ValueError, AttributeError) as error:
+        warnings.warn(
+            f"faltung runs without its compiled library, slowly, on the reference path ({error}). "
+            "Reinstall it on x86-64 Linux with a C compiler present to build the library.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    loaded = Library(level, facts["chunk"], frozenset(map(tuple, facts["direct"])), handle)
+    _install_error_handler(loaded)
+    _install_fork_hooks(loaded)
+    handle.halide_set_num_threads(max(_threads.pool, get_workers()))
+    return loaded
+
+
+def _install_error_handler(loaded: Library) -> None:
+    """Replace Halide's handler, which ends the process, by one that keeps the message."""
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+
+    def keep(_context: Any, message: bytes | None) -> None:
+        loaded.errors.append((message or b"").decode(errors="replace").strip())
+
+    handler = prototype(keep)
+    loaded.handle.keep_alive = handler  # type: ignore[attr-defined]
+    loaded.handle.halide_set_error_handler(handler)
+
+
+# ---- threads and forks -----------------------------------------------------------------------
+
+
+@dataclass
+class _Threads:
+    """The thread count, and the count of running calls that a fork has to wait for."""
+
+    workers: int | None = None
+    pool: int = 1
+    running: int = 0
+    forking: bool = False
+    idle: threading.Condition = field(default_factory=threading.Condition)
+
+
+_threads = _Threads()
+
+
+@cache
+def _cpu_count() -> int:
+    env = os.environ.get("FALTUNG_WORKERS", "")
+    if env.isdigit() and int(env) > 0:
+        return int(env)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def get_workers() -> int:
+    """Return the number of threads that calls use: all the processors, unless it was set.
+
+    Examples
+    --------
+    >>> get_workers() >= 1
+    True
+    """
+    return _threads.workers or _cpu_count()
+
+
+def check_workers(n: Any) -> int:
+    """Return a thread count, or raise ValueError."""
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
+        raise ValueError(f"workers={n!r} must be an int of at least 1.")
+    return int(n.__index__())
+
+
+class workers:  # noqa: N801  (used like a function)
+    """Set the number of threads, for good or for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    n : int
+        Number of threads, at least 1. Results have the same bits for any number.
+
+    Raises
+    ------
+    ValueError
+        Where ``n`` is no positive int.
+
+    Examples
+    --------
+    >>> with workers(1):
+    ...     get_workers()
+    1
+    """
+
+    def __init__(self, n: int) -> None:
+        self._before = _threads.workers
+        _threads.workers = check_workers(n)
+
+    def __enter__(self) -> workers:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        _threads.workers = self._before
+
+
+def _install_fork_hooks(loaded: Library) -> None:
+    """Shut the thread pool down around a fork: its threads do not exist in the child.
+
+    Calls that run in other threads are waited for first, and new ones wait for the fork.
+    """
+    if not hasattr(os, "register_at_fork"):
+        return
+
+    def before() -> None:
+        with _threads.idle:
+            _threads.forking = True
+            while _threads.running:
+                _threads.idle.wait()
+        loaded.handle.halide_shutdown_thread_pool()
+
+    def after() -> None:
+        with _threads.idle:
+            _threads.forking = False
+            _threads.idle.notify_all()
+
+    def after_in_child() -> None:
+        _threads.idle = threading.Condition()  # its lock may be held by a thread that is gone
+        _threads.running, _threads.forking = 0, False
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
+
+
+def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
+    """Run one pipeline call, counted so that a fork can wait for it."""
+    state = _threads
+    with state.idle:
+        while state.forking:
+            state.idle.wait()
+        if threads > state.pool:
+            state.pool = threads
+            loaded.handle.halide_set_num_threads(threads)
+        state.running += 1
+    try:
+        return call()
+    finally:
+        with state.idle:
+            state.running -= 1
+            if state.forking and not state.running:
+                state.idle.notify_all()
+
+
+# ---- the pipeline call -----------------------------------------------------------------------
+
+SERIAL_WORK = 200_000  # multiply-adds below which waking threads costs more than it gains
+
+
+@dataclass(frozen=True)
+class Form:
+    """The three-axis form of a pipeline call, innermost axis first, strides in elements."""
+
+    x_shape: tuple[int, int, int]
+    x_strides: tuple[int, int, int]
+    k_shape: tuple[int, int, int]
+    y_shape: tuple[int, int, int]
+    y_strides: tuple[int, int, int]
+    stride: tuple[int, int, int]
+    dilation: tuple[int, int, int]
+
+    @property
+    def multiply_adds(self) -> int:
+        n = 1
+        for extent in (*self.y_shape, *self.k_shape):
+            n *= extent
+        return n
+
+
+class Call:
+    """One prepared pipeline call: everything but the addresses and the thread count."""
+
+    def __init__(self, variant: tuple[str, str, str], form: Form) -> None:
+        loaded = library()
+        assert loaded is not None, "the direct method refuses problems without the library"
+        self.loaded, self.variant = loaded, variant
+        self.function = loaded.function(variant)
+        kw, kh, _ = form.k_shape
+        x, self._x_dims = buffer_template(variant[0], form.x_shape, form.x_strides)
+        k, self._k_dims = buffer_template(variant[1], form.k_shape, (1, kw, kw * kh))
+        y, self._y_dims = buffer_template(variant[2], form.y_shape, form.y_strides)
+        self.templates = (x, k, y)
+        self.numbers = (*form.stride, *form.dilation, kh // loaded.chunk, kh % loaded.chunk)
+        self.serial = form.multiply_adds < SERIAL_WORK
+
+    def __call__(self, x: int, k: int, y: int, threads: int) -> None:
+        """Run on the addresses of the input, the kernel and the output."""
+        from_template = Buffer.from_buffer_copy
+        buffers = [from_template(t) for t in self.templates]
+        for buffer, address in zip(buffers, (x, k, y), strict=True):
+            buffer.host = address
+        tasks = 1 if self.serial or threads == 1 else threads
+        if tasks > 1 and threads >= _threads.pool:
+            tasks *= 8  # smaller tasks even out cores of unequal speed
+        bx, bk, by = map(ctypes.byref, buffers)
+        code = _guarded(
+            self.loaded, lambda: self.function(bx, bk, *self.numbers, tasks, by), threads
+        )
+        if code:
+            messages, self.loaded.errors[:] = self.loaded.errors[:], []
+            if code == -11:  # halide_error_code_out_of_memory
+                raise MemoryError(f"pipeline {self.variant}: {'; '.join(messages)}")
+            raise RuntimeError(f"pipeline {self.variant} failed ({code}): {'; '.join(messages)}")
+
+
+def address(array: Array) -> int:
+    """Return the address of an array's first element."""
+    return int(array.__array_interface__["data"][0])
+
+
+def variants() -> frozenset[tuple[str, str, str]]:
+    """Return the compiled (input, accumulator, output) types; empty without the library."""
+    loaded = library()
+    return loaded.variants if loaded else frozenset()
+
+
+def describe() -> str:
+    """Say in a few words which library is in use."""
+    loaded = library()
+    return f"compiled, {loaded.level}" if loaded else "no compiled library"

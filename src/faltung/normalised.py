@@ -1,0 +1,106 @@
+"""Normalised convolution: sums over the samples that are there, by their weights.
+
+With weights ``w`` (0 where a sample is missing) the result is ::
+
+    y = (k * (w x)) / (|k| * w) * sum |k|
+
+so that it is the plain convolution where every weight is 1, the weighted average of what is there
+for an averaging kernel, and NaN where nothing is (Knutsson and Westin, 1993). Beyond the ends, the
+fill value and the continued samples count like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from faltung.dtypes import Arithmetic, Array, DType, convert
+from faltung.methods import Run
+from faltung.problem import Problem, Taps
+
+
+def split(problem: Problem) -> tuple[Problem, Problem]:
+    """Return the two plain problems: of the weighed samples, and of their weights."""
+    precision = np.dtype(problem.arithmetic.accumulator)
+    real = real_part(precision)
+    unknown = missing_fill(problem)
+    magnitudes = Taps.of(np.abs(problem.taps.array).astype(real))
+    taps = Taps.of(problem.taps.array.astype(precision))
+    sums = plain(problem, precision, taps, 0 if unknown else problem.fill_value)
+    return sums, plain(problem, real, magnitudes, 0 if unknown else 1)
+
+
+def plain(problem: Problem, dtype: DType, taps: Taps, fill_value: Any) -> Problem:
+    """Return the same geometry as a plain problem on floats."""
+    return replace(
+        problem,
+        dtype=dtype.name,
+        taps=taps,
+        fill_value=fill_value,
+        arithmetic=Arithmetic(dtype.name, dtype.name),
+        missing="propagate",
+        weighted=False,
+        nonnegative=False,
+    )
+
+
+def real_part(dtype: DType) -> DType:
+    """Return the dtype of a complex dtype's real part, and any other dtype as it is."""
+    return np.empty(0, dtype).real.dtype
+
+
+def missing_fill(problem: Problem) -> bool:
+    """Whether the fill value itself counts as missing."""
+    return problem.missing == "ignore" and bool(np.isnan(problem.fill_value))
+
+
+def run(
+    problem: Problem,
+    runs: tuple[Run, Run],
+    x: Array,
+    weights: Any,
+    out: Array,
+    workers: int,
+) -> None:
+    """Compute a problem with missing or weighted samples into ``out``.
+
+    ``runs`` computes the two problems of :func:`split`.
+
+    Raises
+    ------
+    ValueError
+        Where the weights are negative, infinite, no numbers or of another shape.
+    """
+    precision = np.dtype(problem.arithmetic.accumulator)
+    real = real_part(precision)
+    w = checked_weights(weights, x.shape, real)
+    if problem.missing == "ignore" and x.dtype.kind in "fc":
+        w = np.where(np.isnan(x), real.type(0), w)
+    with np.errstate(all="ignore"):
+        weighed = np.where(w == 0, precision.type(0), x * w).astype(precision)
+        numerator = np.empty(out.shape, precision)
+        runs[0](weighed, numerator, workers)
+        mass = np.empty(out.shape, real)
+        runs[1](np.ascontiguousarray(w), mass, workers)
+        mass[mass <= 0] = np.nan  # nothing is there
+        numerator *= real.type(problem.taps.absolute_sum) / mass
+    out[...] = convert(numerator, out.dtype, problem.arithmetic.overflow)
+
+
+def checked_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return the weights broadcast to the input's shape."""
+    if weights is None:
+        return np.ones(shape, dtype)
+    given = np.asarray(weights)
+    try:
+        w = np.broadcast_to(given.astype(dtype), shape)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"weights of shape {given.shape} and dtype {given.dtype} do not go with an input of "
+            f"shape {shape}; give one real weight per sample."
+        ) from None
+    if not (w >= 0).all() or np.isinf(w).any():
+        raise ValueError("weights must be finite and at least 0; 0 marks a missing sample.")
+    return w

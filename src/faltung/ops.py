@@ -1,0 +1,292 @@
+"""The public operator: ``convolve``, ``correlate`` and ``plan``.
+
+A call goes down in steps, and never back up: the arguments become a ``Problem`` (``problem``), its
+geometry and dtypes are worked out (``geometry``, ``dtypes``), a method is chosen (``planner``; all of
+this is looked up when it was done before), the output is allocated, and the method runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from faltung.dtypes import Array
+from faltung.planner import Plan, plan_for
+from faltung.problem import Options
+
+
+class Default(str):
+    """A default that a dialect may replace: it differs from the same word given by hand."""
+
+    __slots__ = ()
+
+
+SAME, CONSTANT, RAISE, PROPAGATE = map(Default, ("same", "constant", "raise", "propagate"))
+Ints = int | Sequence[int]
+
+
+def convolve(
+    x: Any,
+    k: Any,
+    *,
+    mode: str = SAME,
+    boundary: str | Sequence[str] = CONSTANT,
+    fill_value: Any = 0,
+    anchor: Ints | None = None,
+    axes: Ints | None = None,
+    stride: Ints = 1,
+    dilation: Ints = 1,
+    dtype: Any = None,
+    overflow: str = RAISE,
+    missing: str = PROPAGATE,
+    weights: Any = None,
+    tolerance: float | None = None,
+    nonnegative: bool = False,
+    method: str = "auto",
+    out: Array | None = None,
+    workers: int | None = None,
+    dialect: str | None = None,
+) -> Array:
+    """Convolve ``x`` with the kernel ``k``: ``y[i] = sum_j k[j] x[s*i + o + d*(a - j)]``.
+
+    The kernel is flipped; :func:`correlate` does not flip it. ``a`` is the anchor, ``s`` the
+    stride, ``d`` the dilation, and the mode gives the offset ``o``.
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: bool, integers, floats, complex numbers, or Python numbers.
+    k : array_like or faltung.kernels.Kernel
+        Kernel with one axis for each axis that is convolved over. A list or a named kernel takes
+        the input's precision, an array keeps its own.
+    mode : {"same", "full", "valid"}
+        Which outputs: as many as inputs (n), all that any tap reaches (n + k - 1), or those whose
+        taps all lie inside (n - k + 1).
+    boundary : {"constant", "edge", "symmetric", "reflect", "wrap"}, or one per axis
+        How ``x`` is continued beyond its ends, under :func:`numpy.pad`'s names.
+    fill_value : number
+        The value beyond the ends with ``boundary="constant"``.
+    anchor : int or ints, optional
+        The tap that lies on the output's position; ``(k - 1) // 2`` by default.
+    axes : int or ints, optional
+        The axes that are convolved over, by default the last ``k.ndim``; ``(0, 1)`` for a colour
+        image (H, W, C). Every other axis is a batch axis.
+    stride, dilation : int or ints
+        Steps between outputs, and between taps.
+    dtype : dtype, optional
+        dtype of the result. By default floats promote as in NumPy; integers with integer taps give
+        int32 or int64, whichever provably holds every sum; 8- and 16-bit integers with fractional
+        taps give float32, other integers float64.
+    overflow : {"raise", "saturate", "wrap"}
+        What becomes of a sum that an integer ``dtype`` cannot hold. Rounding is half to even.
+    missing : {"propagate", "ignore"}
+        NaN wherever a tap meets a NaN, or normalised convolution over the samples that are there.
+    weights : array_like, optional
+        Weight of each sample, at least 0, for normalised convolution; broadcast to ``x``.
+    tolerance : float, optional
+        Error, relative to ``|k| * |x|``, up to which cheaper methods may be used.
+    nonnegative : bool
+        Ask for a result that is never negative; kernel and input must not be either.
+    method : str
+        "auto", or the name of a method: "direct" or "reference".
+    out : ndarray, optional
+        Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``.
+    workers : int, optional
+        Number of threads. The result has the same bits for any number.
+    dialect : str, optional
+        Follow another library's conventions, such as "cv2.filter2D"; see :mod:`faltung.dialects`.
+
+    Returns
+    -------
+    ndarray
+        Of the input's shape with the convolved axes replaced by their number of outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where an argument is not allowed; the message says what is.
+    OverflowError
+        Where a result does not fit its dtype and ``overflow="raise"``.
+
+    Examples
+    --------
+    >>> import faltung
+    >>> faltung.convolve([0, 0, 3, 4, 5, 0], [1, 0, 0]).tolist()
+    [0, 3, 4, 5, 0, 0]
+    >>> faltung.convolve([1, 2, 3], [0.5, 0.5], mode="full").tolist()
+    [0.5, 1.5, 2.5, 1.5]
+    """
+    options = Options(
+        mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing,
+        weights is not None, tolerance, nonnegative, method,
+    )  # fmt: skip
+    return call("convolve", x, k, options, weights, out, workers, dialect)
+
+
+def correlate(
+    x: Any,
+    k: Any,
+    *,
+    mode: str = SAME,
+    boundary: str | Sequence[str] = CONSTANT,
+    fill_value: Any = 0,
+    anchor: Ints | None = None,
+    axes: Ints | None = None,
+    stride: Ints = 1,
+    dilation: Ints = 1,
+    dtype: Any = None,
+    overflow: str = RAISE,
+    missing: str = PROPAGATE,
+    weights: Any = None,
+    tolerance: float | None = None,
+    nonnegative: bool = False,
+    method: str = "auto",
+    out: Array | None = None,
+    workers: int | None = None,
+    dialect: str | None = None,
+    conjugate: bool = False,
+) -> Array:
+    """Correlate ``x`` with the kernel ``k``: ``y[i] = sum_j k[j] x[s*i + o + d*(j - a)]``.
+
+    The kernel is laid on the input as it is written, which is what the tables of image processing
+    and the layers of neural networks mean.
+
+    Parameters
+    ----------
+    x, k, mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing, \
+weights, tolerance, nonnegative, method, out, workers, dialect
+        As in :func:`convolve`.
+    conjugate : bool
+        Take the complex conjugate of the kernel.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        As in :func:`convolve`.
+
+    Examples
+    --------
+    >>> import faltung
+    >>> faltung.correlate([0, 0, 3, 4, 5, 0], [1, 0, 0]).tolist()
+    [0, 0, 0, 3, 4, 5]
+    """
+    options = Options(
+        mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing,
+        weights is not None, tolerance, nonnegative, method, conjugate,
+    )  # fmt: skip
+    return call("correlate", x, k, options, weights, out, workers, dialect)
+
+
+def call(
+    operation: str,
+    x: Any,
+    k: Any,
+    options: Options,
+    weights: Any,
+    out: Array | None,
+    workers: int | None,
+    dialect: str | None,
+) -> Array:
+    """Take the steps from arguments to result."""
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"x is no array of numbers: {error}") from None
+    if dialect is not None:
+        from faltung import dialects
+
+        operation, x, k, options = dialects.translate(dialect, operation, x, k, options)
+    if out is not None and options.dtype is None and isinstance(out, np.ndarray):
+        options = options._replace(dtype=result_for(out, operation, x, k, options))
+    plan = plan_for(operation, x.shape, x.dtype, k, options)
+    if isinstance(k, np.ndarray) and out is not None and np.may_share_memory(k, out):
+        raise ValueError("out overlaps the kernel; give an array of its own, or out=None.")
+    return plan(x, out=out, weights=weights, workers=workers)
+
+
+def result_for(out: Array, operation: str, x: Array, k: Any, options: Options) -> Any:
+    """Return the dtype of ``out`` where a result of its kind may go there without being asked.
+
+    As NumPy's "same_kind" rule has it, floats do not become integers, nor complex numbers real.
+    """
+    natural = plan_for(operation, x.shape, x.dtype, k, options).dtype
+    order = "biufcO"
+    kinds = order.index(natural.kind), order.index(out.dtype.kind)
+    if kinds[1] >= kinds[0] or {natural.kind, out.dtype.kind} <= set("iu"):
+        return out.dtype
+    raise TypeError(
+        f"the result is {natural} and out is {out.dtype}; give an out of a kind that holds it, or "
+        f"ask for the conversion with dtype={str(out.dtype)!r}."
+    )
+
+
+def plan(
+    shape: Ints,
+    dtype: Any,
+    k: Any,
+    *,
+    operation: str = "convolve",
+    mode: str = "same",
+    boundary: str | Sequence[str] = "constant",
+    fill_value: Any = 0,
+    anchor: Ints | None = None,
+    axes: Ints | None = None,
+    stride: Ints = 1,
+    dilation: Ints = 1,
+    result_dtype: Any = None,
+    overflow: str = "raise",
+    missing: str = "propagate",
+    weighted: bool = False,
+    tolerance: float | None = None,
+    nonnegative: bool = False,
+    method: str = "auto",
+    conjugate: bool = False,
+) -> Plan:
+    """Plan a convolution for every input of one shape and dtype.
+
+    Parameters
+    ----------
+    shape : int or ints
+        Shape of the inputs.
+    dtype : dtype
+        dtype of the inputs.
+    k : array_like or faltung.kernels.Kernel
+        The kernel.
+    operation : {"convolve", "correlate"}
+    result_dtype : dtype, optional
+        What ``dtype`` is in :func:`convolve`.
+    weighted : bool
+        Whether the plan will be called with ``weights``.
+    mode, boundary, fill_value, anchor, axes, stride, dilation, overflow, missing, tolerance, \
+nonnegative, method, conjugate
+        As in :func:`convolve` and :func:`correlate`.
+
+    Returns
+    -------
+    Plan
+        Call it with an input; print ``plan.explain()``; pickle it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in :func:`convolve`.
+
+    Examples
+    --------
+    >>> import faltung
+    >>> smooth = faltung.plan((4, 6), "float32", [[0.25, 0.5, 0.25]], boundary="edge")
+    >>> smooth.shape, smooth.dtype
+    ((4, 6), dtype('float32'))
+    """
+    options = Options(
+        mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow,
+        missing, weighted, tolerance, nonnegative, method, conjugate,
+    )  # fmt: skip
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    return plan_for(operation, sizes, np.dtype(dtype), k, options)

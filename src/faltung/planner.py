@@ -1,0 +1,382 @@
+"""Choosing a method for a problem, and the ``Plan`` that carries the choice out."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from faltung import native, normalised
+from faltung.dtypes import Array, DType
+from faltung.machine import MACHINE
+from faltung.methods import Cost, Method, Run, direct, reference
+from faltung.problem import Options, Problem, build
+
+METHODS: tuple[Method, ...] = (direct, reference)
+BY_NAME = {method.NAME: method for method in METHODS}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One method's answer: taken or refused, at what cost and with what error bound."""
+
+    method: str
+    taken: bool
+    note: str
+    cost: Cost | None = None
+    error_bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem and the method chosen for it; call it with an input.
+
+    A plan is a value: frozen, hashable, printable, picklable. Calling it again costs little more
+    than the arithmetic. It is made by :func:`plan`.
+
+    Attributes
+    ----------
+    problem : Problem
+        What is computed.
+    method : str
+        The chosen method.
+    reason : str
+        Why it was chosen.
+    """
+
+    problem: Problem
+    method: str
+    reason: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        return self.problem.result_shape
+
+    @property
+    def dtype(self) -> DType:
+        """dtype of the result."""
+        return self.problem.result_dtype
+
+    @property
+    def error_bound(self) -> float:
+        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact."""
+        return BY_NAME[self.method].error_bound(self.problem)
+
+    @cached_property
+    def _run(self) -> Run:
+        return BY_NAME[self.method].prepare(self.problem)
+
+    @cached_property
+    def _weighing(self) -> tuple[Run, Run]:
+        sums, mass = normalised.split(self.problem)
+        return choose(sums)._run, choose(mass)._run
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("problem", "method", "reason")}
+
+    def __call__(
+        self, x: Any, *, out: Array | None = None, weights: Any = None, workers: int | None = None
+    ) -> Array:
+        """Compute the planned problem.
+
+        Parameters
+        ----------
+        x : array_like
+            Input of the planned shape and dtype.
+        out : ndarray, optional
+            Where the result goes; of the planned result's shape and dtype, apart from ``x``.
+        weights : array_like, optional
+            Non-negative weight of each sample, where the plan was made with ``weighted=True``.
+        workers : int, optional
+            Number of threads; all the processors by default. The result has the same bits for any.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError, TypeError, OverflowError
+            Where the input or ``out`` is not what was planned, or a result does not fit.
+
+        Examples
+        --------
+        >>> p = plan(5, "float32", [1, 2, 1])
+        >>> p(np.ones(5, np.float32)).tolist()
+        [3.0, 4.0, 4.0, 4.0, 3.0]
+        """
+        problem = self.problem
+        x = np.asarray(x)
+        if x.shape != problem.shape or x.dtype != problem.dtype:
+            raise ValueError(
+                f"this plan takes {problem.dtype} {problem.shape}; got {x.dtype} {x.shape}. "
+                "Make a plan for this shape and dtype, or call faltung.convolve."
+            )
+        threads = native.get_workers() if workers is None else native.check_workers(workers)
+        if problem.nonnegative and x.size and not x.min() >= 0:
+            raise ValueError("nonnegative=True needs an input without negative samples or NaN.")
+        if out is None:
+            out = np.empty(self.shape, self.dtype)
+        else:
+            check_out(out, self, x)
+        if out.size == 0:
+            return out
+        if problem.weighted != (weights is not None):
+            raise ValueError(
+                "weights go with a plan made for them; use faltung.plan(..., weighted=True)."
+            )
+        if problem.normalised:
+            normalised.run(problem, self._weighing, x, weights, out, threads)
+        else:
+            self._run(x, out, threads)
+        return out
+
+    def __repr__(self) -> str:
+        p = self.problem
+        boundary = p.boundary[0] if len(set(p.boundary)) == 1 else ", ".join(p.boundary)
+        extras = [
+            f"{name} {value}"
+            for name, value, usual in (
+                ("axes", p.axes, tuple(range(len(p.shape) - len(p.axes), len(p.shape)))),
+                ("stride", p.stride, (1,) * len(p.axes)),
+                ("dilation", p.dilation, (1,) * len(p.axes)),
+            )
+            if value != usual
+        ]
+        return (
+            f"<Plan {p.operation} {p.dtype} {times(p.shape)} with {times(p.taps.shape)}, "
+            f"{', '.join([p.mode, boundary, *extras])} -> {p.arithmetic.result} "
+            f"{times(self.shape)}; {self.method}: {self.reason}>"
+        )
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return every method's answer to the problem."""
+        return tuple(consider(method, self.problem) for method in METHODS)
+
+    def explain(self) -> str:
+        """Return the index equation, the geometry, the methods and the costs, as text.
+
+        Examples
+        --------
+        >>> print(plan(10, "float64", [1, 2, 1]).explain().splitlines()[1])
+          y[i] = sum_j k[j] x[i + 1 - j]
+        """
+        p = self.problem
+        letters = ("i", "j") if len(p.axes) == 1 else ("i{}", "j{}")
+        outputs = ", ".join(letters[0].format(n) for n in range(len(p.axes)))
+        taps = ", ".join(letters[1].format(n) for n in range(len(p.axes)))
+        inputs = ", ".join(
+            along.formula(letters[0].format(n), letters[1].format(n))
+            for n, along in enumerate(p.geometry)
+        )
+        star = "conj(k)" if p.conjugate else "k"
+        in_size = math.prod(p.shape) * np.dtype(p.dtype).itemsize
+        out_size = math.prod(self.shape) * self.dtype.itemsize
+        lines = [
+            repr(self)[1:-1],
+            f"  y[{outputs}] = sum_{taps.replace(', ', ',')} {star}[{taps}] x[{inputs}]",
+            f"  input      {p.dtype} {p.shape}, convolved over axes {p.axes}",
+            f"  kernel     {p.taps.dtype} {p.taps.shape}, anchor {p.anchor}",
+        ]
+        for n, (axis, along) in enumerate(zip(p.axes, p.geometry, strict=True)):
+            low, high = along.inside
+            lines.append(
+                f"  axis {axis:<5} {p.mode}: {along.count_formula()} outputs; "
+                f"{along.count - (high - low)} of them reach over an end ({p.boundary[n]})"
+            )
+        lines += [
+            f"  result     {self.dtype} {self.shape}, computed in {sums_text(p)}",
+            f"  work       {p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, "
+            f"{out_size:,} bytes out",
+            f"  error      {error_text(self.error_bound)}",
+        ]
+        if p.missing == "ignore" or p.weighted:
+            lines.append("  missing    normalised by the weight that is there, |k| * w / sum |k|")
+        lines.append("  methods    predicted ms   scratch MB   error bound")
+        for c in self.candidates():
+            mark = "chosen" if c.method == self.method else "taken" if c.taken else "refused"
+            if c.cost is None or c.error_bound is None:
+                numbers = f"{'-':>12}   {'-':>10}   {'-':>11}"
+            else:
+                numbers = (
+                    f"{c.cost.seconds * 1e3:12.3f}   {c.cost.memory / 1e6:10.1f}   "
+                    f"{c.error_bound:11.2g}"
+                )
+            lines.append(f"    {c.method:<9}{numbers}   {mark}: {c.note}")
+        return "\n".join(lines)
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """Write a shape as 3x4.
+
+    >>> times((3, 4)), times((5,))
+    ('3x4', '5')
+    """
+    return "x".join(map(str, shape))
+
+
+def sums_text(problem: Problem) -> str:
+    bound = problem.arithmetic.bound
+    if bound is None:
+        return f"{problem.arithmetic.accumulator}, overflow {problem.arithmetic.overflow}"
+    return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
+
+
+def error_text(bound: float) -> str:
+    return "none, the sums are exact" if bound == 0 else f"at most {bound:.2g} * (|k| * |x|)"
+
+
+def check_out(out: Any, plan: Plan, x: Array) -> None:
+    """Raise unless ``out`` can take the result."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}.")
+    if out.shape != plan.shape or out.dtype != plan.dtype:
+        raise ValueError(
+            f"out must be {plan.dtype} {plan.shape}; got {out.dtype} {out.shape}. "
+            f"Use np.empty({plan.shape}, np.{plan.dtype}), or ask for another result with dtype=."
+        )
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; give a writeable array.")
+    if np.may_share_memory(x, out):
+        raise ValueError("out overlaps the input; give an array of its own, or out=None.")
+
+
+def consider(method: Method, problem: Problem) -> Candidate:
+    """Ask one method about a problem."""
+    verdict = method.supports(problem)
+    if not verdict.ok:
+        return Candidate(method.NAME, False, verdict.note)
+    return Candidate(
+        method.NAME,
+        True,
+        verdict.note,
+        method.cost(problem, MACHINE),
+        method.error_bound(problem),
+    )
+
+
+def choose(problem: Problem) -> Plan:
+    """Return the plan with the cheapest method that takes the problem.
+
+    Raises
+    ------
+    ValueError
+        Where the method that was asked for is unknown or refuses.
+    """
+    if problem.method != "auto":
+        if problem.method not in BY_NAME:
+            raise ValueError(
+                f"method={problem.method!r} is unknown; use auto, {', '.join(BY_NAME)}."
+            )
+        answer = consider(BY_NAME[problem.method], problem)
+        if not answer.taken:
+            raise ValueError(
+                f"method={problem.method!r} cannot take this: {answer.note}. Use method='auto'."
+            )
+        return Plan(problem, answer.method, f"asked for; {answer.note}")
+    answers = [consider(method, problem) for method in METHODS]
+    taken = [a for a in answers if a.taken and a.cost is not None]
+    best = min(taken, key=lambda a: a.cost.seconds if a.cost else math.inf)
+    refused = [f"not {a.method}, {a.note}" for a in answers if not a.taken]
+    return Plan(problem, best.method, "; ".join([best.note, *refused]))
+
+
+# ---- the cache of plans ----------------------------------------------------------------------
+
+
+class PlanCache:
+    """The plans last used, looked up by the arguments of the call."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Plan | None:
+        with self._lock:
+            found = self._plans.get(key)
+            if found is not None:
+                self._plans.move_to_end(key)
+            return found
+
+    def put(self, key: Any, value: Plan) -> None:
+        with self._lock:
+            self._plans[key] = value
+            while len(self._plans) > self.size:
+                self._plans.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._plans.clear()
+
+
+_cache = PlanCache(256)
+CACHED_KERNEL = 1 << 16  # bytes: plans of larger kernels are not kept
+
+
+class plan_cache:  # noqa: N801  (used like a function)
+    """Set the number of plans that are kept, for good or for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    size : int
+        Number of plans; 0 keeps none.
+
+    Examples
+    --------
+    >>> with plan_cache(0):
+    ...     plan(5, "float32", [1, 2, 1]).shape
+    (5,)
+    """
+
+    def __init__(self, size: int) -> None:
+        if not isinstance(size, int) or size < 0:
+            raise ValueError(f"size={size!r} must be an int of at least 0.")
+        self._before = _cache.size
+        _cache.size = size
+        if size == 0:
+            _cache.clear()
+
+    def __enter__(self) -> plan_cache:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        _cache.size = self._before
+
+
+def kernel_key(k: Any) -> Any:
+    """Return a hashable stand-in for a kernel, or None where it should not be kept."""
+    if isinstance(k, np.ndarray):
+        if k.dtype == object or k.nbytes > CACHED_KERNEL:
+            return None
+        return k.shape, k.dtype, k.tobytes()
+    if isinstance(k, list):
+        return None
+    return k
+
+
+def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Plan:
+    """Return the plan for a call, from the cache where it was made before."""
+    stand_in = kernel_key(k)
+    if stand_in is None:
+        return choose(build(operation, shape, dtype, k, options))
+    # equal numbers of other types (1, 1.0, True) are not the same argument
+    key = (operation, shape, dtype, stand_in, options, tuple(map(type, options)), _environment())
+    try:
+        found = _cache.get(key)
+    except TypeError:  # an argument is a list or an array
+        return choose(build(operation, shape, dtype, k, options))
+    if found is None:
+        found = choose(build(operation, shape, dtype, k, options))
+        _cache.put(key, found)
+    return found
+
+
+def _environment() -> Any:
+    return native.library() is not None

@@ -1,0 +1,316 @@
+"""Arguments become a ``Problem``: one frozen value that says completely what is asked for."""
+
+from __future__ import annotations
+
+import math
+import operator as op
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from faltung import geometry
+from faltung.boundary import BOUNDARIES
+from faltung.dtypes import Arithmetic, Array, DType, check_number, kernel_dtype, resolve
+from faltung.kernels import Kernel
+
+MISSING = ("propagate", "ignore")
+
+
+class Options(NamedTuple):
+    """The options of a call as they were given; :func:`build` gives them their meaning."""
+
+    mode: str = "same"
+    boundary: str | Sequence[str] = "constant"
+    fill_value: Any = 0
+    anchor: int | Sequence[int] | None = None
+    axes: int | Sequence[int] | None = None
+    stride: int | Sequence[int] = 1
+    dilation: int | Sequence[int] = 1
+    dtype: Any = None
+    overflow: str = "raise"
+    missing: str = "propagate"
+    weighted: bool = False
+    tolerance: float | None = None
+    nonnegative: bool = False
+    method: str = "auto"
+    conjugate: bool = False
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A kernel's numbers as a hashable value; ``array`` is the read-only array of them."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes | tuple[Any, ...]
+
+    @classmethod
+    def of(cls, array: Array) -> Taps:
+        if array.dtype == object:
+            return cls(array.shape, "object", tuple(array.ravel().tolist()))
+        return cls(array.shape, array.dtype.name, array.tobytes())
+
+    @cached_property
+    def array(self) -> Array:
+        if isinstance(self.data, bytes):
+            return np.frombuffer(self.data, self.dtype).reshape(self.shape)
+        array = np.empty(len(self.data), object)
+        array[:] = self.data
+        array = array.reshape(self.shape)
+        array.flags.writeable = False
+        return array
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @cached_property
+    def absolute_sum(self) -> float:
+        """The sum of the taps' magnitudes, which scales every error bound."""
+        wide = self.array.dtype if self.dtype == "object" else np.result_type(self.array, float)
+        return float(np.abs(self.array.astype(wide)).sum())
+
+    def __repr__(self) -> str:
+        return f"Taps(shape={self.shape}, dtype={self.dtype})"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be computed, independent of how.
+
+    ``operation``, ``shape`` and ``dtype`` (of the input), ``taps``, ``axes``, ``mode``,
+    ``boundary``, ``anchor``, ``stride`` and ``dilation`` (one per axis each), ``fill_value``,
+    ``arithmetic``, ``missing``, ``weighted``, ``tolerance``, ``nonnegative``, ``method``.
+    """
+
+    operation: str
+    shape: tuple[int, ...]
+    dtype: str
+    taps: Taps
+    axes: tuple[int, ...]
+    mode: str
+    boundary: tuple[str, ...]
+    fill_value: Any
+    anchor: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    arithmetic: Arithmetic
+    missing: str = "propagate"
+    weighted: bool = False
+    tolerance: float | None = None
+    nonnegative: bool = False
+    method: str = "auto"
+    conjugate: bool = False
+
+    @cached_property
+    def geometry(self) -> tuple[geometry.Axis, ...]:
+        """The geometry of each convolved axis, in the order of ``axes``."""
+        return tuple(
+            geometry.Axis(self.shape[axis], taps, self.mode, self.operation, a, s, d)
+            for axis, taps, a, s, d in zip(
+                self.axes, self.taps.shape, self.anchor, self.stride, self.dilation, strict=True
+            )
+        )
+
+    @cached_property
+    def result_shape(self) -> tuple[int, ...]:
+        shape = list(self.shape)
+        for axis, along in zip(self.axes, self.geometry, strict=True):
+            shape[axis] = along.count
+        return tuple(shape)
+
+    @cached_property
+    def result_dtype(self) -> DType:
+        return np.dtype(self.arithmetic.result)
+
+    @cached_property
+    def multiply_adds(self) -> int:
+        """Number of multiplications and additions of the definition."""
+        return math.prod(self.result_shape) * self.taps.size
+
+    @cached_property
+    def correlation_taps(self) -> Array:
+        """The taps in the order that they lie on the input: flipped for a convolution."""
+        array = self.taps.array
+        return np.flip(array) if self.operation == "convolve" else array
+
+    @property
+    def normalised(self) -> bool:
+        """Whether missing or weighted samples make this a normalised convolution."""
+        may_miss = self.missing == "ignore" and np.dtype(self.dtype).kind in "fc"
+        return self.weighted or may_miss
+
+
+def kernel_array(k: Any) -> tuple[Array, bool]:
+    """Return the taps as an array and whether they take the input's precision."""
+    soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
+    try:
+        array = np.asarray(k)
+    except ValueError as error:
+        raise ValueError(f"the kernel is no array of numbers: {error}") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False), soft
+
+
+def per_axis(value: Any, count: int, name: str, least: int) -> tuple[int, ...]:
+    """Return one int per axis, from one int for all or a sequence of them."""
+    values = value if isinstance(value, (tuple, list, np.ndarray)) else [value] * count
+    try:
+        ints = tuple(op.index(v) for v in values)
+    except TypeError:
+        ints = ()
+    if len(ints) != count or any(v < least for v in ints):
+        raise ValueError(
+            f"{name}={value!r} is not allowed; give an int of at least {least}, or one for each "
+            f"of the {count} convolved axes."
+        )
+    return ints
+
+
+def convolved_axes(axes: Any, shape: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the convolved axes as non-negative numbers."""
+    if not kernel:
+        raise ValueError("the kernel is a single number; give it an axis: k=[number].")
+    if 0 in kernel:
+        raise ValueError(f"the kernel is empty: its shape is {kernel}. Give at least one tap.")
+    if axes is None:
+        if len(kernel) > len(shape):
+            raise ValueError(
+                f"the kernel has more axes than the input: kernel {kernel} on input {shape}. "
+                "Give a kernel with as many axes as are convolved over."
+            )
+        return tuple(range(len(shape) - len(kernel), len(shape)))
+    given = per_axis(axes, len(axes) if isinstance(axes, (tuple, list)) else 1, "axes", -len(shape))
+    if any(a >= len(shape) for a in given) or len({a % len(shape) for a in given}) != len(given):
+        raise ValueError(f"axes={axes!r} must be different axes of an input of shape {shape}.")
+    if len(given) != len(kernel):
+        raise ValueError(
+            f"axes={axes!r} names {len(given)} axes and the kernel {kernel} has {len(kernel)}; "
+            "give one axis for each axis of the kernel."
+        )
+    return tuple(a % len(shape) for a in given)
+
+
+def boundaries(boundary: Any, count: int) -> tuple[str, ...]:
+    """Return one boundary name per axis."""
+    names = (boundary,) * count if isinstance(boundary, str) else tuple(boundary)
+    if len(names) != count or any(name not in BOUNDARIES for name in names):
+        raise ValueError(
+            f"boundary={boundary!r} is not allowed; use one of {', '.join(BOUNDARIES)}, or one "
+            f"for each of the {count} convolved axes."
+        )
+    return names
+
+
+def fill_for(value: Any, dtype: DType) -> Any:
+    """Return the fill value as a Python number that the input's dtype holds, or raise."""
+    if dtype.kind == "O":
+        return value
+    try:
+        number = np.asarray(value)
+        if number.ndim != 0 or number.dtype.kind not in "biufc":
+            raise TypeError
+        with np.errstate(all="ignore"):
+            converted = number.astype(dtype)
+        exact = dtype.kind == "c" or (dtype.kind == "f" and number.dtype.kind != "c")
+        if not exact and not converted == number:
+            raise TypeError
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"fill_value={value!r} must be a number that the input's dtype {dtype} holds; convert "
+            "the input first if it must be another."
+        ) from None
+    return converted.item()
+
+
+def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Problem:
+    """Check the arguments of a call and say what they mean.
+
+    Raises
+    ------
+    ValueError, TypeError
+        With one line that says what was given, what is allowed and what to do.
+    """
+    if operation not in geometry.OPERATIONS:
+        raise ValueError(f"operation={operation!r} is unknown; use convolve or correlate.")
+    o = options
+    x_dtype = np.dtype(dtype).newbyteorder("=")
+    shape = per_axis(shape, len(shape) if isinstance(shape, (tuple, list)) else 1, "shape", 0)
+    array, soft = kernel_array(k)
+    check_number(x_dtype, "x")
+    check_number(array.dtype, "k")
+    axes = convolved_axes(o.axes, shape, array.shape)
+    rank = len(axes)
+    if o.mode not in geometry.MODES:
+        raise ValueError(f"mode={o.mode!r} is unknown; use one of {', '.join(geometry.MODES)}.")
+    if o.missing not in MISSING:
+        raise ValueError(f"missing={o.missing!r} is unknown; use one of {', '.join(MISSING)}.")
+    if o.anchor is None:
+        anchor = tuple(geometry.default_anchor(taps) for taps in array.shape)
+    else:
+        anchor = per_axis(o.anchor, rank, "anchor", 0)
+        if any(a >= taps for a, taps in zip(anchor, array.shape, strict=True)):
+            raise ValueError(
+                f"anchor={o.anchor!r} lies outside the kernel {array.shape}; taps count from 0."
+            )
+    if o.tolerance is not None and not (
+        isinstance(o.tolerance, (int, float)) and 0 <= o.tolerance < math.inf
+    ):
+        raise ValueError(f"tolerance={o.tolerance!r} must be None or a number of at least 0.")
+    if o.nonnegative and (array.dtype.kind in "cO" or (array < 0).any()):
+        raise ValueError(
+            "nonnegative=True needs a real kernel without negative taps; leave it out or use "
+            "another kernel."
+        )
+    if o.conjugate:
+        array = np.conjugate(array)
+    fill_value = fill_for(o.fill_value, x_dtype)
+    want = None if o.dtype is None else np.dtype(o.dtype).newbyteorder("=")
+    if o.weighted and array.dtype.kind in "biu":  # a quotient of sums is no integer
+        array = array.astype(kernel_dtype(x_dtype, np.dtype(float), soft))
+    arithmetic = resolve(
+        x_dtype,
+        array,
+        soft=soft,
+        dtype=want,
+        overflow=o.overflow,
+        fill_value=fill_value,
+    )
+    taps = array
+    if not arithmetic.exact:
+        taps = array.astype(kernel_dtype(x_dtype, array.dtype, soft))
+    problem = Problem(
+        operation,
+        shape,
+        x_dtype.name,
+        Taps.of(taps),
+        axes,
+        o.mode,
+        boundaries(o.boundary, rank),
+        fill_value,
+        anchor,
+        per_axis(o.stride, rank, "stride", 1),
+        per_axis(o.dilation, rank, "dilation", 1),
+        arithmetic,
+        o.missing,
+        o.weighted,
+        o.tolerance,
+        bool(o.nonnegative),
+        o.method,
+        o.conjugate,
+    )
+    check_fit(problem)
+    return problem
+
+
+def check_fit(problem: Problem) -> None:
+    """Raise where mode="valid" finds no place at which every tap lies inside."""
+    if problem.mode == "valid" and not all(axis.fits for axis in problem.geometry):
+        dilated = f" (dilation {problem.dilation})" if set(problem.dilation) != {1} else ""
+        lengths = tuple(problem.shape[a] for a in problem.axes)
+        raise ValueError(
+            'mode="valid" needs a kernel no longer than the input; got kernel '
+            f'{problem.taps.shape}{dilated} on input {lengths}. Use mode="same" or crop the kernel.'
+        )

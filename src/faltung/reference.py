@@ -1,0 +1,105 @@
+"""The definition of convolution and correlation, as loops over the two equations.
+
+::
+
+    convolve:   y[i] = sum_j k[j] x[s*i + o + d*(a - j)]
+    correlate:  y[i] = sum_j k[j] x[s*i + o + d*(j - a)]
+
+Slow and obviously right: the loop over the taps ``j`` is Python's, and for each tap NumPy looks up
+the samples that lie under it for every output ``i``. Every other method is tested against this
+one, and it serves where no compiled library is present. It takes any dtype, Python integers and
+:class:`fractions.Fraction` in object arrays included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from faltung.boundary import FILL, index_map
+from faltung.dtypes import Array, convert
+from faltung.problem import Options, Problem, build
+
+
+def convolve(x: Any, k: Any, **options: Any) -> Array:
+    """Convolve by the definition; the options are those of :func:`faltung.convolve`.
+
+    Parameters
+    ----------
+    x, k : array_like
+        Input and kernel, of any number of axes and any dtype.
+    **options
+        ``mode``, ``boundary``, ``fill_value``, ``anchor``, ``axes``, ``stride``, ``dilation``,
+        ``dtype`` and ``overflow``.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        As :func:`faltung.convolve` does.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> third = Fraction(1, 3)
+    >>> convolve(np.array([3, 6, 9], dtype=object), [third, third, third]).tolist()
+    [Fraction(3, 1), Fraction(6, 1), Fraction(5, 1)]
+    """
+    return _call("convolve", x, k, options)
+
+
+def correlate(x: Any, k: Any, **options: Any) -> Array:
+    """Correlate by the definition; see :func:`convolve`.
+
+    Examples
+    --------
+    >>> correlate([0, 0, 3, 4, 5, 0], [1, 0, 0]).tolist()
+    [0, 0, 0, 3, 4, 5]
+    """
+    return _call("correlate", x, k, options)
+
+
+def _call(operation: str, x: Any, k: Any, options: dict[str, Any]) -> Array:
+    x = np.asarray(x)
+    problem = build(operation, x.shape, x.dtype, k, Options(**options))
+    sums = evaluate(problem, x, problem.arithmetic.accumulator)
+    return convert(sums, problem.result_dtype, problem.arithmetic.overflow)
+
+
+def evaluate(
+    problem: Problem, x: Array, accumulator: Any, rows: tuple[int, int] | None = None
+) -> Array:
+    """Return the sums of the definition in the dtype ``accumulator``.
+
+    ``rows`` limits the outputs along the first convolved axis to a range (first, stop).
+    """
+    ranges = [np.arange(along.count) for along in problem.geometry]
+    if rows is not None:
+        ranges[0] = np.arange(*rows)
+    shape = list(problem.result_shape)
+    for axis, i in zip(problem.axes, ranges, strict=True):
+        shape[axis] = len(i)
+    y = np.zeros(shape, accumulator)
+    if y.size == 0:
+        return y
+    k = problem.taps.array.astype(accumulator)
+    sign = -1 if problem.operation == "convolve" else 1
+    with np.errstate(all="ignore"):
+        for j in np.ndindex(k.shape):
+            value = x
+            outside = np.zeros((1,) * x.ndim, bool)
+            for n, axis in enumerate(problem.axes):
+                s, o, a = problem.stride[n], problem.geometry[n].offset, problem.anchor[n]
+                positions = s * ranges[n] + o + sign * problem.dilation[n] * (j[n] - a)
+                indices = index_map(positions, x.shape[axis], problem.boundary[n])
+                value = value.take(indices, axis)  # FILL takes some sample, replaced below
+                along = [1] * x.ndim
+                along[axis] = -1
+                outside = outside | (indices == FILL).reshape(along)
+            value = np.where(outside, np.asarray(problem.fill_value, x.dtype), value)
+            y += k[j] * value.astype(accumulator)
+    return y
