@@ -84,6 +84,8 @@ def build(destination: Path, cache: Path) -> Path:
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
         objects = list(pool.map(compile_object, tasks))
+    for stale in set(cache.glob("*.o")) - set(objects):
+        stale.unlink(missing_ok=True)
     library = destination / LIBRARY
     unfinished = destination / f".{LIBRARY}.{os.getpid()}"
     # Halide's runtime is weak symbols; -Bsymbolic keeps ours apart from any other copy of it.
@@ -111,6 +113,7 @@ def manifest() -> dict[str, object]:
         "levels": {level.name: [numbers[f] for f in level.features] for level in LEVELS},
         "feature_words": (numbers["featureend"] + 63) // 64,
         "chunk": direct.CHUNK,
+        "rests": list(direct.RESTS),
         "direct": [[v.input, v.accumulator, v.output] for v in direct.VARIANTS],
     }
 

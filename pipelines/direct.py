@@ -55,10 +55,12 @@ HALIDE_TYPES = {
     "float64": hl.Float(64),
 }
 
-# The kernel's rows go in chunks of CHUNK and a rest. A chunk is unrolled, so that each input row
-# that is loaded serves every output row of the register tile that needs it: unaligned loads, not
-# multiply-adds, are what limits the plain form. faltung.native passes the two counts.
+# The kernel's rows go in chunks of CHUNK and a rest. Both are unrolled, so that each input row that
+# is loaded serves every output row of the register tile that needs it: unaligned loads, not
+# multiply-adds, are what limits the plain form. faltung.native passes the two counts, with the
+# greatest rest that there is: 5 and 7 spare odd heights a rest of one row, which shares no loads.
 CHUNK = 4
+RESTS = (0, 1, 2, 3, 5, 7)
 
 
 def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
@@ -98,10 +100,14 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     vec = level.vector_bits // t_acc.bits()
     unit = (sx == 1) & (sy == 1) & (sz == 1)
     wide, tall = result.width() >= 2 * vec, result.height() >= 4
-    full = [(unit & wide & tall & (dy == 1) & (rest == r), 2, 4, r) for r in range(CHUNK)]
-    full += [(unit & wide & tall, 2, 4, None)]
-    row = [(unit & (result.width() >= 8 * vec), 8, 1, None)]
-    least = [(unit & (result.width() >= vec), 1, 1, None), (result.width() >= vec, 1, 1, None)]
+    # condition, vectors and rows of the register tile, and the rest where it is unrolled
+    branches: list[tuple[hl.Expr, int, int, int | None]] = [
+        *((unit & wide & tall & (dy == 1) & (rest == r), 2, 4, r) for r in RESTS),
+        (unit & wide & tall, 2, 4, None),
+        (unit & (result.width() >= 8 * vec), 8, 1, None),
+        (unit & (result.width() >= vec), 1, 1, None),
+        (result.width() >= vec, 1, 1, None),
+    ]
     xo, xi, yo, yi, task, tile = (hl.Var(n) for n in ("xo", "xi", "yo", "yi", "task", "tile"))
 
     def schedule_out(stage: hl.Stage | hl.Func, columns: int, rows: int) -> None:
@@ -119,7 +125,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     acc.vectorize(x, vec, hl.TailStrategy.RoundUp)
     stages[0].reorder(x, y, in_chunks[0], in_chunks[1], in_chunks[2], in_chunks[3])
     stages[1].reorder(x, y, in_rest[0], in_rest[1], in_rest[2])
-    for condition, vectors, rows, fixed_rest in full + row + least:
+    for condition, vectors, rows, fixed_rest in branches:
         schedule_out(out.specialize(condition), vectors * vec, rows)
         for stage, inner in zip(stages, (in_chunks[0], in_rest[0])):
             special = stage.specialize(condition)
@@ -127,8 +133,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
             if fixed_rest is not None:
                 special.unroll(inner)
     schedule_out(out, 1, 1)
-    strides, dilations = [sx, sy, sz], [dx, dy, dz]
-    return out, [inp, ker, *strides, *dilations, chunks, rest, tasks]
+    return out, [inp, ker, sx, sy, sz, dx, dy, dz, chunks, rest, tasks]
 
 
 def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:

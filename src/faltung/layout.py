@@ -54,9 +54,7 @@ def merge_batches(axes: list[Along]) -> list[Along]:
             and last.out_step == axis.n_out * axis.out_step
         )
         if joins and last is not None:
-            merged[-1] = replace(
-                axis, n_in=last.n_in * axis.n_in, n_out=last.n_out * axis.n_out
-            )
+            merged[-1] = replace(axis, n_in=last.n_in * axis.n_in, n_out=last.n_out * axis.n_out)
         else:
             merged.append(axis)
     return merged

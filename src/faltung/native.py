@@ -61,7 +61,7 @@ def buffer_template(
 
     ``shape`` and ``strides`` (in elements) are innermost first.
     """
-    dims = (Dim * len(shape))(*((0, n, s, 0) for n, s in zip(shape, strides, strict=True)))
+    dims = (Dim * len(shape))(*(Dim(0, n, s, 0) for n, s in zip(shape, strides, strict=True)))
     bits = int("".join(c for c in dtype if c.isdigit()))
     code = TYPE_CODES[dtype[0]]
     return bytes(Buffer(0, None, None, 0, code, bits, 1, len(shape), dims)), dims
@@ -73,10 +73,17 @@ class Library:
 
     level: str
     chunk: int
+    rests: tuple[int, ...]
     variants: frozenset[tuple[str, str, str]]
     handle: ctypes.CDLL
     functions: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+
+    def rows(self, height: int) -> tuple[int, int]:
+        """Cut a kernel's rows into whole chunks and a rest that is unrolled."""
+        fitting = (r for r in self.rests if r <= height and (height - r) % self.chunk == 0)
+        rest = max(fitting)
+        return (height - rest) // self.chunk, rest
 
     def function(self, variant: tuple[str, str, str]) -> Any:
         """Return the entry point of a variant."""
@@ -139,7 +146,13 @@ def _load() -> Library | None:
             stacklevel=2,
         )
         return None
-    loaded = Library(level, facts["chunk"], frozenset(map(tuple, facts["direct"])), handle)
+    loaded = Library(
+        level,
+        facts["chunk"],
+        tuple(facts["rests"]),
+        frozenset(map(tuple, facts["direct"])),
+        handle,
+    )
     _install_error_handler(loaded)
     _install_fork_hooks(loaded)
     handle.halide_set_num_threads(max(_threads.pool, get_workers()))
@@ -316,7 +329,7 @@ class Call:
         k, self._k_dims = buffer_template(variant[1], form.k_shape, (1, kw, kw * kh))
         y, self._y_dims = buffer_template(variant[2], form.y_shape, form.y_strides)
         self.templates = (x, k, y)
-        self.numbers = (*form.stride, *form.dilation, kh // loaded.chunk, kh % loaded.chunk)
+        self.numbers = (*form.stride, *form.dilation, *loaded.rows(kh))
         self.serial = form.multiply_adds < SERIAL_WORK
 
     def __call__(self, x: int, k: int, y: int, threads: int) -> None:

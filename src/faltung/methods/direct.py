@@ -27,7 +27,7 @@ SMALL = 1 << 15  # outputs up to which one padded copy of the whole input is che
 COPY_BLOCK = 1 << 18  # outputs per block where samples or sums must be converted
 WORK_BLOCK = 1 << 32  # multiply-adds per block: an interrupt waits no longer than for one block
 SIZE_BLOCK = 1 << 28  # outputs per block: the pipelines count in 32 bits
-THICKNESS = 32  # strips along the innermost axis are at least this wide, to fill vectors
+THICKNESS = 64  # bytes of sums that strips along the innermost axis are wide at least: a vector
 
 WORKING_INPUT = {"bool": "uint8", "int8": "int16"}
 NARROW = ("uint8", "uint16")
@@ -173,7 +173,7 @@ class Direct:
             # blocks much shorter than the kernel would read the same samples again and again
             limit.append(max(1, cap // max(1, inner), 4 * along.reach // along.stride))
         margins = [4] * len(problem.axes)
-        margins[-1] = THICKNESS
+        margins[-1] = THICKNESS // np.dtype(self.route.accumulator).itemsize
         return list(
             blocks(
                 problem.geometry,
@@ -201,7 +201,10 @@ class Direct:
                 inner[axis] = slice(source.before, source.before + source.stop - source.first)
         pads = any(s.before or s.after for s in block.sources)
         return Step(
-            tuple(outputs), tuple(inputs), tuple(takes), tuple(padded) if pads else None,
+            tuple(outputs),
+            tuple(inputs),
+            tuple(takes),
+            tuple(padded) if pads else None,
             tuple(inner),
         )
 
@@ -295,9 +298,7 @@ def as_pairs(array: Array, dtype: Any) -> Array:
     return array.view(array.real.dtype).reshape(*array.shape, 2)
 
 
-def run_loops(
-    prepared: tuple[Layout, native.Call], x: int, k: int, y: int, workers: int
-) -> None:
+def run_loops(prepared: tuple[Layout, native.Call], x: int, k: int, y: int, workers: int) -> None:
     """Run a call for every combination of the loops around it."""
     found, call = prepared
     if not found.loops:
