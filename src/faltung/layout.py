@@ -100,6 +100,9 @@ def layout(axes: tuple[Along, ...], in_size: int, out_size: int) -> Layout | Non
         if not dense:
             return None
         rest[-1] = replace(rest[-1], in_step=in_size, out_step=out_size)
+    short = rest[-1].batch and rest[-1].n_out < INTERLEAVED
+    if short and not all(axis.batch for axis in rest):
+        return None  # colours that could not be merged would leave the vectors empty
     loops = []
     while len(rest) > 3:
         outermost = next((i for i, axis in enumerate(rest[:-1]) if axis.taps == 1), None)

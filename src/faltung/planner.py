@@ -113,7 +113,9 @@ class Plan:
         """
         problem = self.problem
         x = np.asarray(x)
-        if x.shape != problem.shape or x.dtype != problem.dtype:
+        if x.shape != problem.shape or (
+            x.dtype != problem.dtype and x.dtype.newbyteorder("=") != problem.dtype
+        ):
             raise ValueError(
                 f"this plan takes {problem.dtype} {problem.shape}; got {x.dtype} {x.shape}. "
                 "Make a plan for this shape and dtype, or call faltung.convolve."

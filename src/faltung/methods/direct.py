@@ -79,11 +79,17 @@ def supports(problem: Problem) -> Verdict:
     found = route(problem)
     if isinstance(found, str):
         return Verdict(False, found)
-    spanned = sum(axis.taps > 1 or axis.stride > 1 for axis in problem.geometry)
-    if spanned > 3:
-        return Verdict(False, f"the kernel spans {spanned} axes and the pipelines at most 3")
+    spanned = spanned_axes(problem)
+    if len(spanned) > 3:
+        return Verdict(False, f"the kernel spans {len(spanned)} axes and the pipelines at most 3")
     types = f"{found.input} in, {found.accumulator} sums, {found.output} out"
     return Verdict(True, f"{types}; {native.describe()}")
+
+
+def spanned_axes(problem: Problem) -> frozenset[int]:
+    """Return the axes that are more than batch axes to the pipelines."""
+    pairs = zip(problem.axes, problem.geometry, strict=True)
+    return frozenset(axis for axis, along in pairs if along.taps > 1 or along.stride > 1)
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -145,12 +151,14 @@ class Direct:
         assert isinstance(found, Route)
         self.problem, self.route = problem, found
         self.work_in, self.work_out = np.dtype(found.input), np.dtype(found.output)
-        taps = problem.correlation_taps
+        # the input's axes in the order of memory, whatever order they were named in
+        taps = problem.correlation_taps.transpose(np.argsort(problem.axes))
         parts = [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
         self.parts = [np.ascontiguousarray(p, dtype=found.accumulator) for p in parts]
         self.pairs = np.dtype(problem.dtype).kind == "c"  # complex samples: real ones in pairs
         # Complex sums that are narrowed or put together go through an array of their own.
         self.whole = self.pairs or len(self.parts) > 1
+        self.spanned = spanned_axes(problem)
         fill = problem.fill_value
         self.fill = np.array([fill.real, fill.imag]) if self.pairs else fill
         self.steps = [self._step(block) for block in self._blocks()]
@@ -234,23 +242,26 @@ class Direct:
     def _pass(self, x: Array, taps: Array, out: Array, workers: int) -> None:
         """Run one real kernel over real samples."""
         k = native.address(taps)
+        overflow = self.problem.arithmetic.overflow
         for number, step in enumerate(self.steps):
             source = self._gather(step, x)
             target = out[step.outputs]
             sums = target
             if out.dtype != self.work_out:
                 sums = np.empty(target.shape, self.work_out)
-            prepared = self._prepared(number, source, sums)
-            if prepared is None and sums is target:
-                sums = np.empty(target.shape, self.work_out)
-                prepared = self._prepared(number, source, sums)
+            order = tuple(range(x.ndim))
+            prepared = self._prepared(number, source, sums, order)
             if prepared is None:
-                source = np.ascontiguousarray(source)
-                prepared = self._prepared(number, source, sums)
-            assert prepared is not None
+                # Memory that no pipeline takes as it lies is copied, batch axes first.
+                order = tuple(sorted(order, key=self.spanned.__contains__))
+                source = np.ascontiguousarray(source.transpose(order))
+                sums = np.empty([target.shape[axis] for axis in order], self.work_out)
+                prepared = self._prepared(number, source, sums, order)
+                assert prepared is not None
             run_loops(prepared, native.address(source), k, native.address(sums), workers)
             if sums is not target:
-                target[...] = convert(sums, out.dtype, self.problem.arithmetic.overflow)
+                back = sums.transpose(np.argsort(order))
+                target[...] = convert(back, out.dtype, overflow)
 
     def _gather(self, step: Step, x: Array) -> Array:
         """Return the samples a block needs, in the working dtype, the boundary laid around."""
@@ -264,14 +275,19 @@ class Direct:
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
 
-    def _prepared(self, number: int, x: Array, y: Array) -> tuple[Layout, native.Call] | None:
-        """Return the call for a block with these strides; None where it must be copied."""
-        key = (number, x.strides, y.strides)
+    def _prepared(
+        self, number: int, x: Array, y: Array, order: tuple[int, ...]
+    ) -> tuple[Layout, native.Call] | None:
+        """Return the call for a block with these strides; None where it must be copied.
+
+        ``order`` says which axis of the problem each axis of ``x`` and ``y`` is.
+        """
+        key = (number, x.strides, y.strides, order)
         try:
             return self.calls[key]
         except KeyError:
             pass
-        found = layout(self._alongs(x, y), x.itemsize, y.itemsize)
+        found = layout(self._alongs(x, y, order), x.itemsize, y.itemsize)
         prepared = None
         if found is not None:
             prepared = found, native.Call(self.route.variant, found.form)
@@ -279,16 +295,13 @@ class Direct:
             self.calls[key] = prepared
         return prepared
 
-    def _alongs(self, x: Array, y: Array) -> tuple[Along, ...]:
+    def _alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
         convolved = dict(zip(self.problem.axes, self.problem.geometry, strict=True))
         alongs = []
-        for axis in range(x.ndim):
-            sizes = x.shape[axis], y.shape[axis], x.strides[axis], y.strides[axis]
-            if axis in convolved:
-                c = convolved[axis]
-                alongs.append(Along(*sizes, c.taps, c.stride, c.dilation))
-            else:
-                alongs.append(Along(*sizes))
+        for sizes, axis in zip(zip(x.shape, y.shape, x.strides, y.strides), order, strict=True):
+            along = convolved.get(axis)
+            kernel = (along.taps, along.stride, along.dilation) if along else ()
+            alongs.append(Along(*sizes, *kernel))
         return tuple(alongs)
 
 
