@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sysconfig
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
 LIBRARY = "libfaltung.so"
@@ -54,7 +54,7 @@ def compile_object(task: tuple[str, str, Path]) -> Path:
 
 
 def c_compiler() -> str:
-    """The C compiler's driver, which is only asked to link."""
+    """Return the C compiler's driver, which is only asked to link."""
     wanted = (os.environ.get("CC"), "cc", "gcc", "clang", sysconfig.get_config_var("CC"))
     for command in wanted:
         if command and shutil.which(command.split()[0]):
@@ -102,7 +102,7 @@ def build(destination: Path, cache: Path) -> Path:
 
 
 def manifest() -> dict[str, object]:
-    """What the loader must know of the library: its levels, their CPU features, its pipelines."""
+    """Return what the loader must know of the library: its levels, their CPU features, its pipelines."""
     import halide as hl
 
     from pipelines import direct

@@ -25,6 +25,7 @@ class Variant:
 
     @property
     def name(self) -> str:
+        """The symbol, but for the level."""
         return f"direct_{self.input}_{self.accumulator}_{self.output}"
 
 
@@ -127,7 +128,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     stages[1].reorder(x, y, in_rest[0], in_rest[1], in_rest[2])
     for condition, vectors, rows, fixed_rest in branches:
         schedule_out(out.specialize(condition), vectors * vec, rows)
-        for stage, inner in zip(stages, (in_chunks[0], in_rest[0])):
+        for stage, inner in zip(stages, (in_chunks[0], in_rest[0]), strict=True):
             special = stage.specialize(condition)
             special.vectorize(x, vec).unroll(x).unroll(y)
             if fixed_rest is not None:

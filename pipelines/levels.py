@@ -18,6 +18,7 @@ class Level:
 
     @property
     def target(self) -> str:
+        """Halide's name for the target."""
         return "-".join(("x86-64-linux", *self.features, "no_runtime"))
 
 

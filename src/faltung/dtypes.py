@@ -39,6 +39,7 @@ class Arithmetic:
 
     @property
     def exact(self) -> bool:
+        """Whether the sums are exact integers."""
         return self.bound is not None
 
     @cached_property

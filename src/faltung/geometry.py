@@ -155,12 +155,14 @@ class Source:
 
     @property
     def length(self) -> int:
+        """Number of samples."""
         if self.indices is not None:
             return len(self.indices)
         return self.before + self.stop - self.first + self.after
 
     @cached_property
     def index_array(self) -> NDArray[np.intp]:
+        """The index map as an array."""
         return np.array(self.indices, dtype=np.intp)
 
 
@@ -186,6 +188,7 @@ class Block:
 
     @property
     def plain(self) -> bool:
+        """Whether the block needs no boundary."""
         return all(s.plain for s in self.sources)
 
 

@@ -28,6 +28,7 @@ class Along:
 
     @property
     def batch(self) -> bool:
+        """Whether nothing is summed or skipped along the axis."""
         return self.taps == 1 and self.stride == 1
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -310,6 +310,7 @@ class Form:
 
     @property
     def multiply_adds(self) -> int:
+        """Number of multiply-adds of the call."""
         n = 1
         for extent in (*self.y_shape, *self.k_shape):
             n *= extent

@@ -1,8 +1,9 @@
 """The public operator: ``convolve``, ``correlate`` and ``plan``.
 
 A call goes down in steps, and never back up: the arguments become a ``Problem`` (``problem``), its
-geometry and dtypes are worked out (``geometry``, ``dtypes``), a method is chosen (``planner``; all of
-this is looked up when it was done before), the output is allocated, and the method runs.
+geometry and dtypes are worked out (``geometry``, ``dtypes``), a method is chosen (``planner``), the
+output is allocated, and the method runs. What comes before the output is looked up when it was
+done before.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def dtype(self) -> DType:
-        """dtype of the result."""
+        """The dtype of the result."""
         return self.problem.result_dtype
 
     @property
@@ -107,7 +107,8 @@ class Plan:
 
         Examples
         --------
-        >>> p = plan(5, "float32", [1, 2, 1])
+        >>> import faltung
+        >>> p = faltung.plan(5, "float32", [1, 2, 1])
         >>> p(np.ones(5, np.float32)).tolist()
         [3.0, 4.0, 4.0, 4.0, 3.0]
         """
@@ -166,7 +167,8 @@ class Plan:
 
         Examples
         --------
-        >>> print(plan(10, "float64", [1, 2, 1]).explain().splitlines()[1])
+        >>> import faltung
+        >>> print(faltung.plan(10, "float64", [1, 2, 1]).explain().splitlines()[1])
           y[i] = sum_j k[j] x[i + 1 - j]
         """
         p = self.problem
@@ -224,6 +226,7 @@ def times(shape: tuple[int, ...]) -> str:
 
 
 def sums_text(problem: Problem) -> str:
+    """Say what the sums are computed in."""
     bound = problem.arithmetic.bound
     if bound is None:
         return f"{problem.arithmetic.accumulator}, overflow {problem.arithmetic.overflow}"
@@ -231,6 +234,7 @@ def sums_text(problem: Problem) -> str:
 
 
 def error_text(bound: float) -> str:
+    """Say what the error bound means."""
     return "none, the sums are exact" if bound == 0 else f"at most {bound:.2g} * (|k| * |x|)"
 
 
@@ -301,6 +305,7 @@ class PlanCache:
         self._lock = threading.Lock()
 
     def get(self, key: Any) -> Plan | None:
+        """Return the plan made for these arguments, if it is still here."""
         with self._lock:
             found = self._plans.get(key)
             if found is not None:
@@ -308,12 +313,14 @@ class PlanCache:
             return found
 
     def put(self, key: Any, value: Plan) -> None:
+        """Keep a plan; the one unused for longest goes when there are too many."""
         with self._lock:
             self._plans[key] = value
             while len(self._plans) > self.size:
                 self._plans.popitem(last=False)
 
     def clear(self) -> None:
+        """Forget every plan."""
         with self._lock:
             self._plans.clear()
 
@@ -332,8 +339,9 @@ class plan_cache:  # noqa: N801  (used like a function)
 
     Examples
     --------
-    >>> with plan_cache(0):
-    ...     plan(5, "float32", [1, 2, 1]).shape
+    >>> import faltung
+    >>> with faltung.plan_cache(0):
+    ...     faltung.plan(5, "float32", [1, 2, 1]).shape
     (5,)
     """
 

@@ -49,12 +49,14 @@ class Taps:
 
     @classmethod
     def of(cls, array: Array) -> Taps:
+        """Take the numbers of an array."""
         if array.dtype == object:
             return cls(array.shape, "object", tuple(array.ravel().tolist()))
         return cls(array.shape, array.dtype.name, array.tobytes())
 
     @cached_property
     def array(self) -> Array:
+        """The taps as a read-only array."""
         if isinstance(self.data, bytes):
             return np.frombuffer(self.data, self.dtype).reshape(self.shape)
         array = np.empty(len(self.data), object)
@@ -65,6 +67,7 @@ class Taps:
 
     @property
     def size(self) -> int:
+        """Number of taps."""
         return math.prod(self.shape)
 
     @cached_property
@@ -117,6 +120,7 @@ class Problem:
 
     @cached_property
     def result_shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
         shape = list(self.shape)
         for axis, along in zip(self.axes, self.geometry, strict=True):
             shape[axis] = along.count
@@ -124,6 +128,7 @@ class Problem:
 
     @cached_property
     def result_dtype(self) -> DType:
+        """The dtype of the result."""
         return np.dtype(self.arithmetic.result)
 
     @cached_property

@@ -42,7 +42,14 @@ class Method(Protocol):
 
     NAME: str
 
-    def supports(self, problem: Problem) -> Verdict: ...
-    def cost(self, problem: Problem, machine: Machine) -> Cost: ...
-    def error_bound(self, problem: Problem) -> float: ...
-    def prepare(self, problem: Problem) -> Run: ...
+    def supports(self, problem: Problem) -> Verdict:
+        """Say whether the method computes the problem, and how or why not."""
+
+    def cost(self, problem: Problem, machine: Machine) -> Cost:
+        """Predict seconds and scratch bytes."""
+
+    def error_bound(self, problem: Problem) -> float:
+        """Return the factor of the error bound."""
+
+    def prepare(self, problem: Problem) -> Run:
+        """Return the callable that computes the problem."""

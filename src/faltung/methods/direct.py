@@ -43,6 +43,7 @@ class Route:
 
     @property
     def variant(self) -> tuple[str, str, str]:
+        """The types as the compiled library names them."""
         return self.input, self.accumulator, self.output
 
 
@@ -93,7 +94,7 @@ def spanned_axes(problem: Problem) -> frozenset[int]:
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
-    """The larger of the arithmetic and the memory traffic, and the calls."""
+    """Take the larger of the arithmetic and the memory traffic, and the calls."""
     found = route(problem)
     if isinstance(found, str):
         return Cost(math.inf, 0)
@@ -298,7 +299,9 @@ class Direct:
     def _alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
         convolved = dict(zip(self.problem.axes, self.problem.geometry, strict=True))
         alongs = []
-        for sizes, axis in zip(zip(x.shape, y.shape, x.strides, y.strides), order, strict=True):
+        for sizes, axis in zip(
+            zip(x.shape, y.shape, x.strides, y.strides, strict=True), order, strict=True
+        ):
             along = convolved.get(axis)
             kernel = (along.taps, along.stride, along.dilation) if along else ()
             alongs.append(Along(*sizes, *kernel))
