@@ -1,0 +1,65 @@
+# Everything needs only git, make, Python 3.10 or newer with venv, and a C compiler.
+# What was set up once is not set up again until the files it depends on change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
+
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny wheel clean
+
+help:
+	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
+	@echo "make test        lint, types, the test suite, tiny benchmarks, the wheel"
+	@echo "make bench       time faltung against the installed peers"
+	@echo "make wheel       build a wheel into dist/"
+	@echo "make clean       remove what was built"
+
+demo: .venv/.installed
+	@$(BIN)/faltung demo
+
+test: lint types unit bench-tiny wheel-test
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+unit: .venv/.dev
+	$(BIN)/python -m pytest -q --durations=10
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/run.py
+
+bench-tiny: .venv/.dev
+	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
+
+wheel: .venv/.installed
+	$(BIN)/pip wheel -q --no-deps --wheel-dir dist .
+
+# The wheel as a stranger gets it: in an environment of its own, away from the sources.
+wheel-test: wheel
+	rm -rf build/wheel-venv && $(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/pip install -q dist/faltung-*.whl
+	cd build && FALTUNG_REQUIRE_NATIVE=1 wheel-venv/bin/python -m faltung demo --output wheel-demo
+	@ls -lh dist/*.whl
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: $(SOURCES) | .venv/bin/python
+	$(BIN)/pip install -q --editable .
+	@touch $@
+
+# PyTorch is a peer for tests and benchmarks where FALTUNG_TORCH=1 asks for it: whether an index
+# serves a small build for the CPU or gigabytes for a GPU is for you to know.
+.venv/.dev: $(SOURCES) | .venv/bin/python
+	$(BIN)/pip install -q --editable '.[dev]'
+	@if [ "$$FALTUNG_TORCH" = 1 ]; then \
+	  timeout 600 $(BIN)/pip install -q torch==2.13.0 \
+	  || echo "PyTorch could not be installed; the tests that need it are skipped."; fi
+	@touch .venv/.installed $@
+
+clean:
+	rm -rf build dist .venv demo-output src/*.egg-info src/faltung/_lib
