@@ -1,2 +1,334 @@
+"""Named kernels, as exact numbers with a name and a source.
+
+The numbers are written as the tables of image processing print them, which means: to be laid on
+the picture as they stand, by :func:`faltung.correlate`. All of them but the emboss and Sobel
+kernels are symmetric, so that :func:`faltung.convolve` gives the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
 class Kernel:
-    pass
+    """A kernel with a name: integers over a common divisor, so that the taps are exact.
+
+    As an argument of :func:`faltung.convolve` it takes the input's precision.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    numerators : tuple of int
+        The taps times the divisor, row by row.
+    divisor : int
+    about : str
+        What it does, in one line.
+    source : str
+        Where the numbers come from.
+
+    Examples
+    --------
+    >>> np.asarray(sharpen).tolist()
+    [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    numerators: tuple[int, ...]
+    divisor: int = 1
+    about: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.numerators) != math.prod(self.shape) or self.divisor < 1:
+            raise ValueError(f"kernel {self.name!r}: {self.shape} needs as many taps, divisor >= 1.")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        taps = np.array(self.numerators).reshape(self.shape)
+        array = taps if self.divisor == 1 else taps / self.divisor
+        return array if dtype is None else array.astype(dtype)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The taps: int64 where the divisor is 1, else float64."""
+        return np.asarray(self)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def rows(self) -> Iterator[str]:
+        """Yield the numerators as text, a line for each row."""
+        table = np.array(self.numerators).reshape(-1, self.shape[-1])
+        width = max(len(str(n)) for n in self.numerators)
+        for row in table:
+            yield " ".join(f"{n:>{width}}" for n in row)
+
+    def __str__(self) -> str:
+        divisor = "" if self.divisor == 1 else f"  / {self.divisor}"
+        size = "x".join(map(str, self.shape))
+        lines = [f"{self.name}  ({size}){divisor}", *(f"  {row}" for row in self.rows())]
+        return "\n".join([*lines, *(text for text in (self.about, self.source) if text)])
+
+    def __repr__(self) -> str:
+        divisor = "" if self.divisor == 1 else f" / {self.divisor}"
+        rows = np.array(self.numerators).reshape(self.shape).tolist()
+        return f"<Kernel {self.name}: {rows}{divisor}>"
+
+
+def table(name: str, rows: list[list[int]], divisor: int, about: str, source: str) -> Kernel:
+    """Return a kernel from its printed table."""
+    taps = np.array(rows)
+    return Kernel(name, taps.shape, tuple(taps.ravel().tolist()), divisor, about, source)
+
+
+USUAL = "Source: the usual table of image processing kernels; Gonzalez and Woods (2018), ch. 3."
+
+identity = table("identity", [[0, 0, 0], [0, 1, 0], [0, 0, 0]], 1, "Leaves the picture.", USUAL)
+edge_diagonal = table(
+    "edge-diagonal",
+    [[1, 0, -1], [0, 0, 0], [-1, 0, 1]],
+    1,
+    "Mixed second difference: answers to corners and slanted edges.",
+    USUAL,
+)
+edge_cross = table(
+    "edge-cross",
+    [[0, -1, 0], [-1, 4, -1], [0, -1, 0]],
+    1,
+    "Negated Laplacian over the 4 nearest neighbours.",
+    USUAL,
+)
+edge = table(
+    "edge",
+    [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
+    1,
+    "Negated Laplacian over all 8 neighbours; 0 where the picture is flat.",
+    USUAL,
+)
+sharpen = table(
+    "sharpen",
+    [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+    1,
+    "The picture plus its negated Laplacian.",
+    USUAL,
+)
+gaussian3 = table(
+    "gaussian3",
+    [[1, 2, 1], [2, 4, 2], [1, 2, 1]],
+    16,
+    "Binomial approximation of a Gaussian; sums to 1.",
+    USUAL,
+)
+gaussian5 = table(
+    "gaussian5",
+    [[1, 4, 6, 4, 1], [4, 16, 24, 16, 4], [6, 24, 36, 24, 6], [4, 16, 24, 16, 4], [1, 4, 6, 4, 1]],
+    256,
+    "Binomial approximation of a Gaussian; sums to 1.",
+    USUAL,
+)
+unsharp5 = Kernel(
+    "unsharp5",
+    (5, 5),
+    tuple(2 * 256 * (i == 12) - n for i, n in enumerate(gaussian5.numerators)),
+    256,
+    "Unsharp masking: twice the picture minus its gaussian5; 476 / 256 in the middle.",
+    USUAL,
+)
+emboss = table(
+    "emboss",
+    [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
+    1,
+    "Relief lit from the lower right, on the picture itself; sums to 1.",
+    "Source: the usual table of convolution matrices in image editors.",
+)
+SOBEL = "Source: Sobel and Feldman (1968), as printed in Gonzalez and Woods (2018), ch. 10."
+sobel_x = table(
+    "sobel.x",
+    [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
+    1,
+    "Difference from left to right, smoothed along the columns; positive where it gets brighter.",
+    SOBEL,
+)
+sobel_y = table(
+    "sobel.y",
+    [[-1, -2, -1], [0, 0, 0], [1, 2, 1]],
+    1,
+    "Difference from top to bottom, smoothed along the rows; positive where it gets brighter.",
+    SOBEL,
+)
+
+
+def box(size: int = 3) -> Kernel:
+    """Return the average of a square of ``size`` by ``size`` pixels.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square, at least 1.
+
+    Raises
+    ------
+    ValueError
+        Where the size is less than 1.
+
+    Examples
+    --------
+    >>> box(3)
+    <Kernel box:3: [[1, 1, 1], [1, 1, 1], [1, 1, 1]] / 9>
+    """
+    if size < 1:
+        raise ValueError(f"box: size {size} must be at least 1.")
+    about = f"Average of {size} x {size} pixels; sums to 1."
+    return Kernel(f"box:{size}", (size, size), (1,) * size**2, size**2, about, USUAL)
+
+
+NAMED: dict[str, Kernel] = {
+    kernel.name: kernel
+    for kernel in (
+        identity,
+        edge_diagonal,
+        edge_cross,
+        edge,
+        sharpen,
+        gaussian3,
+        gaussian5,
+        unsharp5,
+        emboss,
+        sobel_x,
+        sobel_y,
+    )
+}
+SIZED: dict[str, Callable[[int], Kernel]] = {"box": box}
+LARGEST = 1001  # side of a sized kernel given as text: a typing error should not fill the memory
+
+
+def names() -> list[str]:
+    """Return the names of all kernels; those that take a size stand with their usual one.
+
+    Examples
+    --------
+    >>> names()[:3]
+    ['identity', 'edge-diagonal', 'edge-cross']
+    """
+    return [*NAMED, *(f"{name}:3" for name in SIZED)]
+
+
+def get(name: str) -> Kernel:
+    """Return the kernel of a name, such as ``sharpen`` or ``box:5``.
+
+    Raises
+    ------
+    ValueError
+        Where there is none of that name; the message lists those there are.
+
+    Examples
+    --------
+    >>> get("gaussian3")
+    <Kernel gaussian3: [[1, 2, 1], [2, 4, 2], [1, 2, 1]] / 16>
+    """
+    if name in NAMED:
+        return NAMED[name]
+    family, _, size = name.partition(":")
+    if family in SIZED:
+        if not size:
+            return SIZED[family](3)
+        if size.isascii() and size.isdigit() and 1 <= int(size) <= LARGEST:
+            return SIZED[family](int(size))
+        raise ValueError(f"kernel {name!r}: the size must be 1 to {LARGEST}, as in {family}:5.")
+    close = difflib.get_close_matches(name, [*NAMED, *SIZED], n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    raise ValueError(
+        f"there is no kernel named {name!r}.{hint} Named kernels: {', '.join(names())}; numbers "
+        "such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy files are taken too."
+    )
+
+
+def parse(text: str) -> Kernel | NDArray[Any]:
+    """Return the kernel that a text names: a name, its numbers, or a ``.npy`` file.
+
+    Parameters
+    ----------
+    text : str
+        A name (``edge``, ``box:5``), nested lists of numbers with an optional divisor
+        (``[[1,2,1],[2,4,2],[1,2,1]]/16``), or the path of an array saved by :func:`numpy.save`.
+
+    Returns
+    -------
+    Kernel or ndarray
+        A Kernel where the numbers are whole (over a whole divisor), else an array of float64.
+
+    Raises
+    ------
+    ValueError
+        Where the text is none of these, the file cannot be read, or the taps are no finite numbers.
+
+    Examples
+    --------
+    >>> parse("[[1, 2, 1]]/4")
+    <Kernel given: [[1, 2, 1]] / 4>
+    """
+    text = text.strip()
+    if text.endswith(".npy"):
+        return checked(load(text), text)
+    if text.startswith("["):
+        return literal(text)
+    return get(text)
+
+
+def load(path: str) -> NDArray[Any]:
+    """Return the array in a ``.npy`` file, or raise ValueError."""
+    try:
+        with Path(path).open("rb") as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except FileNotFoundError:
+        raise ValueError(f"kernel file {path}: there is no such file.") from None
+    except OSError as error:
+        raise ValueError(f"kernel file {path}: {error.strerror or error}.") from None
+    except (ValueError, EOFError, MemoryError):
+        raise ValueError(
+            f"kernel file {path}: no array of numbers; write one with numpy.save(path, array)."
+        ) from None
+
+
+def literal(text: str) -> Kernel | NDArray[Any]:
+    """Return the kernel of written numbers with an optional divisor."""
+    numbers, _, below = text.rpartition("]")
+    divisor = below.strip().removeprefix("/").strip() or "1"
+    try:
+        if below.strip() and not below.strip().startswith("/"):
+            raise ValueError
+        taps = np.array(json.loads(f"{numbers}]"))
+        scale = json.loads(divisor)
+        whole = taps.dtype.kind == "i" and isinstance(scale, int)
+        if taps.dtype.kind not in "if" or not isinstance(scale, (int, float)) or not scale > 0:
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"kernel {text!r} is not a table of numbers; write rows of equal length, such as "
+            "[[0,-1,0],[-1,5,-1],[0,-1,0]] or [[1,2,1]]/4."
+        ) from None
+    if whole and taps.size:
+        return Kernel("given", taps.shape, tuple(taps.ravel().tolist()), scale)
+    return checked(taps / scale, text)
+
+
+def checked(taps: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return the taps, or raise ValueError where they are none."""
+    if taps.size == 0:
+        raise ValueError(f"kernel {what}: it is empty (shape {taps.shape}); give at least one tap.")
+    if taps.dtype.kind not in "biuf" or not np.isfinite(taps).all():
+        raise ValueError(f"kernel {what}: the taps must be finite real numbers.")
+    return taps

@@ -1,0 +1,215 @@
+"""The ``faltung`` command: thin over :mod:`faltung.image` and :mod:`faltung.kernels`.
+
+A user's mistake is one line on standard error and exit status 2; an interrupt is 130.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faltung import __version__
+
+MODES = ("same", "full", "valid")
+BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="faltung")
+def cli() -> None:
+    """Convolution of pictures, with kernels by name or by their numbers.
+
+    \b
+    Examples:
+      faltung demo
+      faltung kernels sharpen
+      faltung filter photo.jpg --kernel edge -o edges.png
+    """
+
+
+@cli.command("filter")
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option(
+    "-k",
+    "--kernel",
+    required=True,
+    help="A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the result goes; the ending names the format.",
+)
+@click.option(
+    "--boundary",
+    type=click.Choice(BOUNDARIES),
+    default="symmetric",
+    show_default=True,
+    help="How the picture goes on beyond its edges.",
+)
+@click.option(
+    "--fill-value",
+    type=int,
+    default=0,
+    show_default=True,
+    help="The value beyond the edges with --boundary constant.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="same",
+    show_default=True,
+    help="Keep the size, or give all that the kernel reaches, or only what it fits on.",
+)
+@click.option("--flip", is_flag=True, help="Flip the kernel: convolution proper.")
+@click.option("--explain", is_flag=True, help="Print the plan: equation, method, cost.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Number of threads.")
+def filter_command(
+    picture: Path,
+    kernel: str,
+    output: Path,
+    boundary: str,
+    fill_value: int,
+    mode: str,
+    flip: bool,
+    explain: bool,
+    workers: int | None,
+) -> None:
+    """Filter PICTURE with a kernel; size and depth of the picture stay, results saturate.
+
+    The kernel is laid on the picture as its numbers are written.
+
+    \b
+    Examples:
+      faltung filter photo.jpg --kernel edge -o edges.png
+      faltung filter photo.jpg --kernel box:9 --boundary edge -o soft.jpg
+      faltung filter photo.png --kernel "[[0,-1,0],[-1,5,-1],[0,-1,0]]" -o sharp.png
+      faltung filter scan.tif --kernel my_kernel.npy --explain -o out.tif
+    """
+    from faltung import image, kernels
+
+    taps = kernels.parse(kernel)
+    array = image.read(picture)
+    image.check_target(output, array)
+    operation = "convolve" if flip else "correlate"
+    options: dict[str, Any] = {
+        "operation": operation,
+        "mode": mode,
+        "boundary": boundary,
+        "fill_value": fill_value,
+    }
+    if explain:
+        colours = array[:, :, :-1] if array.ndim == 3 and array.shape[2] in (2, 4) else array
+        click.echo(image.filter_plan(colours.shape, array.dtype, taps, **options).explain())
+    start = time.perf_counter()
+    filtered = image.filter(array, taps, workers=workers, **options)
+    milliseconds = (time.perf_counter() - start) * 1e3
+    image.write(output, filtered)
+    click.echo(f"{output}: {filtered.shape[1]} x {filtered.shape[0]} pixels, {milliseconds:.1f} ms")
+
+
+@cli.command("kernels")
+@click.argument("name", required=False)
+def kernels_command(name: str | None) -> None:
+    """List the named kernels, or show the numbers of one.
+
+    \b
+    Examples:
+      faltung kernels
+      faltung kernels gaussian5
+    """
+    from faltung import kernels
+
+    if name is not None:
+        click.echo(str(kernels.get(name)))
+        return
+    for known in kernels.names():
+        kernel = kernels.get(known)
+        size = "x".join(map(str, kernel.shape))
+        click.echo(f"{click.style(f'{known:<14}', bold=True)}{size:<5}{kernel.about}")
+
+
+@cli.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="The folder that the results go to.",
+)
+def demo_command(output: Path) -> None:
+    """Filter a photograph with the named kernels and draw a contact sheet."""
+    from faltung import demo
+
+    demo.run(output, click.echo)
+
+
+def fail(message: str, status: int = 2) -> int:
+    """Print one line of error and return the exit status."""
+    line = " ".join(message.split())
+    try:
+        click.echo(f"{click.style('faltung: error:', fg='red')} {line}", err=True)
+    except OSError:
+        pass  # nobody listens any more
+    return status
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Examples
+    --------
+    >>> run(["kernels", "identity"])
+    identity  (3x3)
+      0 0 0
+      0 1 0
+      0 0 0
+    Leaves the picture.
+    Source: the usual table of image processing kernels; Gonzalez and Woods (2018), ch. 3.
+    0
+    """
+    if os.environ.get("FALTUNG_TRACEBACK") == "1":  # to find a fault of ours
+        cli.main(arguments, prog_name="faltung", standalone_mode=False)
+        return 0
+    try:
+        status = cli.main(arguments, prog_name="faltung", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.UsageError as error:
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        return fail(error.format_message() + hint)
+    except click.ClickException as error:
+        return fail(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        return fail("interrupted.", 130)
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return fail("there is not enough memory for this picture and kernel.")
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        return fail(str(error))
+
+
+def main() -> None:
+    """Run the command and end the process."""
+
+    def terminated(*_arguments: object) -> None:
+        raise SystemExit(143)  # unwinds, so that no unfinished file stays
+
+    signal.signal(signal.SIGTERM, terminated)
+    sys.exit(run())

@@ -1,0 +1,416 @@
+"""Pictures: reading, filtering, writing, and contact sheets.
+
+A picture is an array of uint8 or uint16: (H, W) grey, (H, W, 2) grey with alpha, (H, W, 3) RGB, or
+(H, W, 4) RGB with alpha. Pillow reads and writes; what it cannot hold, colours of 16 bits, goes
+through imagecodecs and tifffile, which the extra ``faltung[deep]`` brings.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from faltung.ops import plan
+from faltung.planner import Plan
+
+Array = NDArray[Any]
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".pgm": "PPM",
+    ".ppm": "PPM",
+    ".pnm": "PPM",
+}
+DEEP_FORMATS = ("PNG", "TIFF")
+ALPHA_FORMATS = ("PNG", "TIFF", "WEBP")
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+}
+LARGEST = 178_956_970  # pixels: where Pillow takes a picture for an attack
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read, written or filtered; the message is one line."""
+
+
+# ---- reading ---------------------------------------------------------------------------------
+
+
+def read(path: str | os.PathLike[str]) -> Array:
+    """Read a picture.
+
+    Parameters
+    ----------
+    path : path
+        A file in any format that Pillow reads. The orientation in its EXIF data is applied;
+        palettes and other colour models become RGB.
+
+    Returns
+    -------
+    ndarray
+        uint8 or uint16, (H, W), (H, W, 2), (H, W, 3) or (H, W, 4).
+
+    Raises
+    ------
+    ImageError
+        Where the file is missing, no picture, broken, too large, or of a kind not supported.
+
+    Examples
+    --------
+    >>> from faltung.demo import PHOTOGRAPH
+    >>> read(PHOTOGRAPH).shape
+    (300, 451, 3)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ImageError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise ImageError(f"{path}: this is no regular file; name a picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with a file is said in errors alone
+            with Image.open(path) as picture:
+                if is_deep_colour(picture):
+                    return read_deep(path, str(picture.format), picture.width * picture.height)
+                picture.load()
+                return pixels(ImageOps.exif_transpose(picture), path)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError(f"{path}: the picture does not fit into memory.") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: the picture has more than {LARGEST:,} pixels.") from None
+    except Image.UnidentifiedImageError:
+        raise ImageError(f"{path}: this is no picture that can be read.") from None
+    except PermissionError as error:
+        raise ImageError(f"{path}: {error.strerror}.") from None
+    except Exception as error:  # codecs meet hostile bytes with exceptions of every kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: the picture is broken ({reason}).") from None
+
+
+def is_deep_colour(picture: Image.Image) -> bool:
+    """Whether Pillow would silently drop the lower 8 of 16 bits per colour."""
+    modes = (str(part) for tile in picture.tile for part in np.atleast_1d(np.array(tile[3], object)))
+    return picture.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
+
+
+def extra(module: str, what: str) -> Any:
+    """Import a module of the extra ``faltung[deep]``, or say that it is needed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ImageError(f"{what} needs the extra: pip install 'faltung[deep]'.") from None
+
+
+def read_deep(path: Path, kind: str, size: int) -> Array:
+    """Read a picture with colours of 16 bits."""
+    if size > LARGEST:
+        raise ImageError(f"{path}: the picture has more than {LARGEST:,} pixels.")
+    if kind == "PNG":
+        array = extra("imagecodecs", f"{path}: a PNG with 16 bits per colour").png_decode(
+            path.read_bytes()
+        )
+    elif kind == "TIFF":
+        array = extra("tifffile", f"{path}: a TIFF with 16 bits per colour").imread(path, key=0)
+    else:
+        raise ImageError(f"{path}: {kind} with 16 bits per colour is not supported; use PNG.")
+    if array.dtype != np.uint16 or array.ndim != 3 or array.shape[2] not in (2, 3, 4):
+        raise ImageError(f"{path}: {array.dtype} {array.shape} is not supported.")
+    return np.asarray(array)
+
+
+def pixels(picture: Image.Image, path: Path) -> Array:
+    """Return a loaded picture's array, converted to grey or RGB, with or without alpha."""
+    mode = picture.mode
+    if mode.startswith("I;16") or (mode == "I" and picture.format in ("PNG", "PPM")):
+        array = np.asarray(picture)
+        return array.astype(np.uint16) if array.size == 0 or array.max() < 1 << 16 else array
+    if mode in ("I", "F"):
+        raise ImageError(f"{path}: pixels of 32 bits are not supported; convert it to 16 bits.")
+    if mode == "1":
+        picture = picture.convert("L")
+    elif mode == "P":
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    elif mode not in ("L", "LA", "RGB", "RGBA"):
+        picture = picture.convert("RGBA" if mode in ("PA", "La", "RGBa") else "RGB")
+    array = np.array(picture)
+    if array.size == 0:
+        raise ImageError(f"{path}: the picture has no pixels.")
+    return array
+
+
+# ---- writing ---------------------------------------------------------------------------------
+
+
+def check_target(path: str | os.PathLike[str], array: Array) -> str:
+    """Return the format a path's ending stands for, once sure that the picture can go there.
+
+    Raises
+    ------
+    ImageError
+        Where the ending is unknown, the format cannot hold the picture, or the place is none.
+    """
+    path = Path(path)
+    kind = FORMATS.get(path.suffix.lower())
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if kind is None:
+        known = ", ".join(sorted(FORMATS))
+        raise ImageError(f"{path}: the ending {path.suffix!r} is unknown; use one of {known}.")
+    if array.dtype not in (np.uint8, np.uint16) or channels not in (1, 2, 3, 4):
+        raise ImageError(f"{path}: {array.dtype} {array.shape} is no picture of 8 or 16 bits.")
+    if array.dtype == np.uint16 and kind not in DEEP_FORMATS:
+        raise ImageError(f"{path}: {kind} holds 8 bits per colour, not 16; write a .png or .tiff.")
+    if channels in (2, 4) and kind not in ALPHA_FORMATS:
+        raise ImageError(f"{path}: {kind} holds no alpha; write a .png, .tiff or .webp.")
+    if array.dtype == np.uint16 and channels > 1:
+        extra("imagecodecs" if kind == "PNG" else "tifffile", f"{path}: 16 bits per colour")
+    if path.is_dir():
+        raise ImageError(f"{path}: this is a directory; name a file.")
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{path}: this is no regular file.")
+    if not path.parent.is_dir():
+        raise ImageError(f"{path}: there is no directory {path.parent}; create it first.")
+    return kind
+
+
+def write(path: str | os.PathLike[str], array: Array) -> None:
+    """Write a picture in the format that the path's ending names.
+
+    The file appears whole or not at all: it is written under another name and then renamed.
+
+    Parameters
+    ----------
+    path : path
+        Where to, ending in .png, .jpg, .tiff, .bmp, .webp, .pgm or .ppm.
+    array : ndarray
+        uint8 or uint16, (H, W) or (H, W, C) with C from 1 to 4.
+
+    Raises
+    ------
+    ImageError
+        Where the format cannot hold the picture or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/grey.png", np.full((2, 3), 128, np.uint8))
+    ...     read(f"{folder}/grey.png").shape
+    (2, 3)
+    """
+    path = Path(path)
+    kind = check_target(path, array)
+    array = np.ascontiguousarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+
+    def save(file: BinaryIO) -> None:
+        if array.ndim == 2 or array.dtype == np.uint8:
+            Image.fromarray(array).save(file, kind, **SAVE_OPTIONS.get(kind, {}))
+        elif kind == "PNG":
+            file.write(extra("imagecodecs", "16 bits per colour").png_encode(array))
+        else:
+            # the colours are said to be RGB so that two channels do not become two pages
+            photometric = "rgb" if array.shape[2] > 2 else "minisblack"
+            extra("tifffile", "16 bits per colour").imwrite(file, array, photometric=photometric)
+
+    try:
+        replace_whole(path, save)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from None
+
+
+def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
+    """Write a file under another name beside it, then rename; leave nothing where that fails."""
+    unfinished = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("xb") as file:
+            save(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+# ---- filtering -------------------------------------------------------------------------------
+
+
+def filter_plan(
+    shape: tuple[int, ...],
+    dtype: Any,
+    kernel: Any,
+    *,
+    operation: str = "correlate",
+    mode: str = "same",
+    boundary: str | Sequence[str] = "symmetric",
+    fill_value: int = 0,
+) -> Plan:
+    """Plan the filtering of pictures: of one grey plane, or of their colours.
+
+    Raises
+    ------
+    ImageError
+        Where the kernel has not two axes.
+    """
+    taps = np.asarray(kernel)
+    if taps.ndim != 2:
+        raise ImageError(
+            f"a picture needs a kernel with two axes; got shape {taps.shape}. "
+            "Write a single row as [[1, 2, 1]]."
+        )
+    return plan(
+        shape,
+        dtype,
+        kernel,
+        operation=operation,
+        axes=(0, 1),
+        mode=mode,
+        boundary=boundary,
+        fill_value=fill_value,
+        result_dtype=dtype,
+        overflow="saturate",
+    )
+
+
+def filter(  # noqa: A001  (the word for it)
+    picture: Array,
+    kernel: Any,
+    *,
+    operation: str = "correlate",
+    mode: str = "same",
+    boundary: str | Sequence[str] = "symmetric",
+    fill_value: int = 0,
+    workers: int | None = None,
+) -> Array:
+    """Filter a picture with a kernel, laid on it as it is written.
+
+    Parameters
+    ----------
+    picture : ndarray
+        uint8 or uint16, (H, W) or (H, W, C). With C of 2 or 4 the last is alpha, which is kept.
+    kernel : array_like or Kernel
+        Two axes.
+    operation : {"correlate", "convolve"}
+        Lay the kernel as it is written, or flip it.
+    mode, boundary, fill_value, workers
+        As in :func:`faltung.convolve`; pictures are continued symmetrically by default, so that
+        they keep their brightness along the edges.
+
+    Returns
+    -------
+    ndarray
+        Of the picture's dtype, rounded half to even and saturated.
+
+    Raises
+    ------
+    ImageError, ValueError
+        Where picture or kernel are none, or an option is not allowed.
+
+    Examples
+    --------
+    >>> from faltung import kernels
+    >>> filter(np.full((3, 4), 7, np.uint8), kernels.edge).max().item()
+    0
+    """
+    picture = np.asarray(picture)
+    if picture.ndim not in (2, 3) or picture.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            f"a picture is uint8 or uint16, (H, W) or (H, W, C); got {picture.dtype} "
+            f"{picture.shape}."
+        )
+    alpha = picture.ndim == 3 and picture.shape[2] in (2, 4)
+    if alpha and mode != "same":
+        raise ImageError(f'a picture with alpha keeps its size: use mode="same", not {mode!r}.')
+    colours = picture[:, :, :-1] if alpha else picture
+    planned = filter_plan(
+        colours.shape,
+        picture.dtype,
+        kernel,
+        operation=operation,
+        mode=mode,
+        boundary=boundary,
+        fill_value=fill_value,
+    )
+    result = planned(colours, workers=workers)
+    return np.concatenate([result, picture[:, :, -1:]], axis=2) if alpha else result
+
+
+# ---- contact sheets --------------------------------------------------------------------------
+
+MARGIN, CAPTION = 24, 58
+PAPER, INK, FAINT = (250, 249, 246), (30, 30, 30), (120, 118, 112)
+
+
+def contact_sheet(
+    pictures: Sequence[tuple[str, str, Array]], *, columns: int = 4, width: int = 320
+) -> Array:
+    """Lay pictures side by side with a title and a line of small print beneath each.
+
+    Parameters
+    ----------
+    pictures : sequence of (title, note, picture)
+        The pictures are uint8, (H, W) or (H, W, 3).
+    columns : int
+        Pictures in a row.
+    width : int
+        Width of each on the sheet, in pixels.
+
+    Returns
+    -------
+    ndarray
+        uint8 RGB.
+
+    Raises
+    ------
+    ImageError
+        Where there is no picture.
+
+    Examples
+    --------
+    >>> contact_sheet([("grey", "", np.zeros((10, 20), np.uint8))], columns=1).shape
+    (266, 368, 3)
+    """
+    if not pictures:
+        raise ImageError("a contact sheet needs at least one picture.")
+    columns = min(columns, len(pictures))
+    scaled = []
+    for title, note, array in pictures:
+        height = max(1, round(array.shape[0] * width / array.shape[1]))
+        filtering = Image.Resampling.LANCZOS
+        thumb = Image.fromarray(array).convert("RGB").resize((width, height), filtering)
+        scaled.append((title, note, thumb))
+    cell = max(thumb.height for _, _, thumb in scaled)
+    rows = -(-len(scaled) // columns)
+    size = (
+        MARGIN + columns * (width + MARGIN),
+        MARGIN + rows * (cell + CAPTION + MARGIN),
+    )
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(18), ImageFont.load_default(12)
+    for number, (title, note, thumb) in enumerate(scaled):
+        left = MARGIN + number % columns * (width + MARGIN)
+        top = MARGIN + number // columns * (cell + CAPTION + MARGIN)
+        sheet.paste(thumb, (left, top))
+        draw.text((left, top + thumb.height + 8), title, INK, large)
+        draw.text((left, top + thumb.height + 34), note, FAINT, small)
+    return np.asarray(sheet)
