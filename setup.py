@@ -41,7 +41,9 @@ class BuildWithLibrary(build_py):
     def run(self) -> None:
         """Build the modules, then the library: in place for an editable installation."""
         super().run()
-        package = ROOT / "src" / "faltung" if self.editable_mode else Path(self.build_lib) / "faltung"
+        package = (
+            ROOT / "src" / "faltung" if self.editable_mode else Path(self.build_lib) / "faltung"
+        )
         library = package / "_lib"
         if not build_library(library):
             for stale in library.glob("libfaltung.*"):

@@ -107,7 +107,9 @@ def read(path: str | os.PathLike[str]) -> Array:
 
 def is_deep_colour(picture: Image.Image) -> bool:
     """Whether Pillow would silently drop the lower 8 of 16 bits per colour."""
-    modes = (str(part) for tile in picture.tile for part in np.atleast_1d(np.array(tile[3], object)))
+    modes = (
+        str(part) for tile in picture.tile for part in np.atleast_1d(np.array(tile[3], object))
+    )
     return picture.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
 
 

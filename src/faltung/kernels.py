@@ -52,7 +52,9 @@ class Kernel:
 
     def __post_init__(self) -> None:
         if len(self.numerators) != math.prod(self.shape) or self.divisor < 1:
-            raise ValueError(f"kernel {self.name!r}: {self.shape} needs as many taps, divisor >= 1.")
+            raise ValueError(
+                f"kernel {self.name!r}: {self.shape} needs as many taps, divisor >= 1."
+            )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         taps = np.array(self.numerators).reshape(self.shape)

@@ -15,13 +15,7 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.planner import Plan, plan_for
-from faltung.problem import Options
-
-
-class Default(str):
-    """A default that a dialect may replace: it differs from the same word given by hand."""
-
-    __slots__ = ()
+from faltung.problem import Default, Options
 
 
 SAME, CONSTANT, RAISE, PROPAGATE = map(Default, ("same", "constant", "raise", "propagate"))

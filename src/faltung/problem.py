@@ -19,6 +19,12 @@ from faltung.kernels import Kernel
 MISSING = ("propagate", "ignore")
 
 
+class Default(str):
+    """A default that a dialect may replace: it differs from the same word given by hand."""
+
+    __slots__ = ()
+
+
 class Options(NamedTuple):
     """The options of a call as they were given; :func:`build` gives them their meaning."""
 

@@ -1,0 +1,12 @@
+"""Settings of the test suite: every run draws the same examples."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "faltung",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("faltung")
