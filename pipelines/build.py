@@ -102,7 +102,7 @@ def build(destination: Path, cache: Path) -> Path:
 
 
 def manifest() -> dict[str, object]:
-    """Return what the loader must know of the library: its levels, their CPU features, its pipelines."""
+    """Return what the loader must know: levels, the CPU features they need, pipelines."""
     import halide as hl
 
     from pipelines import direct

@@ -87,7 +87,8 @@ def test_scipy_signal_2d(shape, taps, mode, boundary, seed, dtype, function):
     )
 
 
-@given(st.integers(1, 3), st.data(), seeds, st.sampled_from(["int16", "int64", "float32", "float64"]),
+@given(st.integers(1, 3), st.data(), seeds,
+       st.sampled_from(["int16", "int64", "float32", "float64"]),
        st.sampled_from(["reflect", "constant", "nearest", "mirror", "wrap", None]),
        st.sampled_from(["convolve", "correlate"]))  # fmt: skip
 def test_scipy_ndimage(rank, data, seed, dtype, boundary, function):
@@ -219,7 +220,8 @@ def test_astropy(rank, data, boundary, seed, gaps):
 
 
 @given(st.tuples(st.integers(5, 9), st.integers(5, 9)), st.sampled_from([(3, 3), (1, 3), (5, 5)]),
-       st.sampled_from(["reflect", "constant", "nearest", "mirror", "wrap", None]), seeds)  # fmt: skip
+       st.sampled_from(["reflect", "constant", "nearest", "mirror", "wrap", None]),
+       seeds)  # fmt: skip
 def test_skimage(shape, taps, boundary, seed):
     filters = pytest.importorskip("skimage.filters", reason="scikit-image is not installed")
     rng = np.random.default_rng(seed)
@@ -247,7 +249,7 @@ def test_what_is_given_goes_before_the_dialect():
     {"dialect": "astropy.convolution.convolve"},
 ])  # fmt: skip
 def test_what_a_function_has_not_is_refused_in_one_line(call):
-    with pytest.raises(ValueError, match="use one of|Did you mean|odd") as raised:
+    with pytest.raises(ValueError, match=r"use one of|Did you mean|odd") as raised:
         faltung.convolve(np.ones((4, 4)), np.ones((2, 2)), **call)
     assert "\n" not in str(raised.value)
 

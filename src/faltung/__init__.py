@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 from faltung._version import __version__
 
 if TYPE_CHECKING:
-    from faltung import dialects, geometry, image, kernels, reference
-    from faltung.native import get_workers, workers
-    from faltung.ops import convolve, correlate, plan
-    from faltung.planner import Plan, plan_cache
-    from faltung.problem import Problem
+    from faltung import dialects as dialects
+    from faltung import geometry as geometry
+    from faltung import image as image
+    from faltung import kernels as kernels
+    from faltung import reference as reference
+    from faltung.native import get_workers as get_workers
+    from faltung.native import workers as workers
+    from faltung.ops import convolve as convolve
+    from faltung.ops import correlate as correlate
+    from faltung.ops import plan as plan
+    from faltung.planner import Plan as Plan
+    from faltung.planner import plan_cache as plan_cache
+    from faltung.problem import Problem as Problem
 
 # Names are loaded when they are first used, so that importing the package costs little.
 _PLACES = {

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    """Convolution of pictures, with kernels by name or by their numbers.
+    r"""Convolution of pictures, with kernels by name or by their numbers.
 
     \b
     Examples:
@@ -84,7 +85,7 @@ def filter_command(
     explain: bool,
     workers: int | None,
 ) -> None:
-    """Filter PICTURE with a kernel; size and depth of the picture stay, results saturate.
+    r"""Filter PICTURE with a kernel; size and depth of the picture stay, results saturate.
 
     The kernel is laid on the picture as its numbers are written.
 
@@ -120,7 +121,7 @@ def filter_command(
 @cli.command("kernels")
 @click.argument("name", required=False)
 def kernels_command(name: str | None) -> None:
-    """List the named kernels, or show the numbers of one.
+    r"""List the named kernels, or show the numbers of one.
 
     \b
     Examples:
@@ -157,10 +158,8 @@ def demo_command(output: Path) -> None:
 def fail(message: str, status: int = 2) -> int:
     """Print one line of error and return the exit status."""
     line = " ".join(message.split())
-    try:
+    with suppress(OSError):  # nobody may listen any more
         click.echo(f"{click.style('faltung: error:', fg='red')} {line}", err=True)
-    except OSError:
-        pass  # nobody listens any more
     return status
 
 

@@ -293,7 +293,7 @@ def filter_plan(
     )
 
 
-def filter(  # noqa: A001  (the word for it)
+def filter(
     picture: Array,
     kernel: Any,
     *,

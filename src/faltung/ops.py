@@ -17,7 +17,6 @@ from faltung.dtypes import Array
 from faltung.planner import Plan, plan_for
 from faltung.problem import Default, Options
 
-
 SAME, CONSTANT, RAISE, PROPAGATE = map(Default, ("same", "constant", "raise", "propagate"))
 Ints = int | Sequence[int]
 
