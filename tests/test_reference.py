@@ -52,8 +52,7 @@ def by_hand(operation, x, k, mode, boundary, fill, anchor, stride, dilation):
         for j in np.ndindex(k.shape):
             position = [
                 outputs[n][i[n]]
-                + dilation[n]
-                * (anchor[n] - j[n] if operation == "convolve" else j[n] - anchor[n])
+                + dilation[n] * (anchor[n] - j[n] if operation == "convolve" else j[n] - anchor[n])
                 for n in range(x.ndim)
             ]
             y[i] += k[j] * continued(x, position, boundary, fill)

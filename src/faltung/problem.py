@@ -157,6 +157,8 @@ class Problem:
 
 def kernel_array(k: Any) -> tuple[Array, bool]:
     """Return the taps as an array and whether they take the input's precision."""
+    if k is None:
+        raise TypeError("k is None; give a kernel: a list, an array, or one of faltung.kernels.")
     soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
     try:
         array = np.asarray(k)
@@ -221,12 +223,12 @@ def fill_for(value: Any, dtype: DType) -> Any:
         return value
     try:
         number = np.asarray(value)
-        if number.ndim != 0 or number.dtype.kind not in "biufc":
+        narrowing = number.dtype.kind == "c" and dtype.kind != "c"
+        if number.ndim != 0 or number.dtype.kind not in "biufc" or narrowing:
             raise TypeError
         with np.errstate(all="ignore"):
             converted = number.astype(dtype)
-        exact = dtype.kind == "c" or (dtype.kind == "f" and number.dtype.kind != "c")
-        if not exact and not converted == number:
+        if dtype.kind not in "fc" and not converted == number:
             raise TypeError
     except (TypeError, ValueError, OverflowError):
         raise ValueError(

@@ -1,0 +1,103 @@
+"""A user's mistake is one line that says what was given, what is allowed and what to do."""
+
+import numpy as np
+import pytest
+
+import faltung
+
+X = np.arange(12.0).reshape(3, 4)
+K = np.ones((2, 2))
+
+CASES = [
+    ({"k": []}, ValueError, "empty"),
+    ({"k": np.ones((0, 3))}, ValueError, r"empty.*\(0, 3\)"),
+    ({"k": 3.0}, ValueError, "single number"),
+    ({"k": np.ones((1, 1, 1))}, ValueError, "more axes than the input"),
+    ({"k": [[1, 2], [3]]}, ValueError, "no array"),
+    ({"k": None}, TypeError, "k|number"),
+    ({"k": "edge"}, TypeError, "k has dtype"),
+    ({"k": np.array(["a"])}, TypeError, "k has dtype"),
+    ({"x": np.array(["2020-01-01"], "datetime64[D]"), "k": [1]}, TypeError, "x has dtype"),
+    ({"x": [[1, 2], [3]]}, ValueError, "x is no array"),
+    ({"mode": "Same"}, ValueError, "mode='Same'.*full, same, valid"),
+    ({"boundary": "mirror"}, ValueError, "boundary='mirror'.*reflect"),
+    ({"boundary": ("edge",)}, ValueError, "one for each of the 2"),
+    ({"boundary": 3}, (ValueError, TypeError), "boundary|iterable"),
+    ({"overflow": "clip"}, ValueError, "overflow='clip'.*saturate"),
+    ({"missing": "drop"}, ValueError, "missing='drop'.*ignore"),
+    ({"method": "fast"}, ValueError, "method='fast'.*direct"),
+    ({"dialect": "numpy.convolv"}, ValueError, "Did you mean numpy.convolve"),
+    ({"stride": 0}, ValueError, "stride=0.*at least 1"),
+    ({"stride": -1}, ValueError, "stride=-1"),
+    ({"stride": float("nan")}, ValueError, "stride=nan"),
+    ({"stride": 1.5}, ValueError, "stride=1.5"),
+    ({"stride": (1, 2, 3)}, ValueError, "each of the 2"),
+    ({"dilation": 0}, ValueError, "dilation=0"),
+    ({"dilation": "2"}, ValueError, "dilation='2'"),
+    ({"anchor": 2}, ValueError, "anchor=2.*outside"),
+    ({"anchor": -1}, ValueError, "anchor=-1"),
+    ({"axes": (0, 0)}, ValueError, "different axes"),
+    ({"axes": (0, 2)}, ValueError, "axes=.*different axes"),
+    ({"axes": 0}, ValueError, "names 1 axes"),
+    ({"axes": (0, 1.5)}, ValueError, "axes="),
+    ({"k": np.ones((4, 1)), "mode": "valid"}, ValueError, r"kernel \(4, 1\) on input \(3, 4\)"),
+    ({"dilation": 5, "mode": "valid"}, ValueError, "dilation"),
+    ({"fill_value": 1j}, ValueError, "fill_value"),
+    ({"fill_value": "0"}, ValueError, "fill_value"),
+    ({"fill_value": None}, ValueError, "fill_value"),
+    ({"fill_value": [0]}, ValueError, "fill_value"),
+    ({"x": X.astype("uint8"), "fill_value": 256}, ValueError, "fill_value=256.*uint8"),
+    ({"x": X.astype("uint8"), "fill_value": 0.5}, ValueError, "fill_value=0.5"),
+    ({"tolerance": -1}, ValueError, "tolerance"),
+    ({"tolerance": float("nan")}, ValueError, "tolerance"),
+    ({"nonnegative": True, "k": -K}, ValueError, "nonnegative"),
+    ({"nonnegative": True, "x": -X}, ValueError, "nonnegative"),
+    ({"weights": -X}, ValueError, "at least 0"),
+    ({"weights": np.full_like(X, np.nan)}, ValueError, "at least 0"),
+    ({"weights": np.ones(3)}, ValueError, "weights of shape"),
+    ({"weights": "heavy"}, ValueError, "weights"),
+    ({"workers": 0}, ValueError, "workers=0"),
+    ({"workers": 1.5}, ValueError, "workers=1.5"),
+    ({"out": np.empty((3, 5))}, ValueError, r"out must be float64 \(3, 4\)"),
+    ({"out": [[0.0] * 4] * 3}, TypeError, "out must be a NumPy array"),
+    ({"out": np.empty((3, 4), int)}, TypeError, "dtype='int64'"),
+    ({"x": X + 1j, "out": np.empty((3, 4))}, TypeError, "complex"),
+    ({"x": X + 1j, "dtype": float}, TypeError, "complex"),
+    ({"out": np.empty((3, 4), "float32"), "dtype": "float64"}, ValueError, "out must be float64"),
+    ({"dtype": "U3"}, TypeError, "dtype"),
+    ({"x": X.astype("uint8") + 250, "k": K.astype(int), "dtype": "uint8"}, OverflowError, "holds"),
+    ({"x": X * np.nan, "dtype": "uint8"}, OverflowError, "NaN"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "kind", "words"), CASES)
+@pytest.mark.parametrize("operation", ["convolve", "correlate"])
+def test_mistakes(arguments, kind, words, operation):
+    arguments = dict(arguments)
+    x, k = arguments.pop("x", X), arguments.pop("k", K)
+    with pytest.raises(kind, match=words) as raised:
+        getattr(faltung, operation)(x, k, **arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_read_only_and_overlapping_out():
+    x, k = X.copy(), K.copy()
+    frozen = np.empty_like(x)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        faltung.convolve(x, k, out=frozen)
+    with pytest.raises(ValueError, match="overlaps the input"):
+        faltung.convolve(x, k, out=x)
+    buffer = np.zeros(20)
+    with pytest.raises(ValueError, match="overlaps the input"):
+        faltung.convolve(buffer[:12], [1.0, 2.0], out=buffer[6:18])
+    with pytest.raises(ValueError, match="overlaps the kernel"):
+        faltung.convolve(np.ones(4), buffer[:4], out=buffer[:4])
+    assert (x == X).all()
+
+
+def test_a_plan_of_an_unknown_operation_or_shape():
+    with pytest.raises(ValueError, match="operation='blur'"):
+        faltung.plan(5, float, [1.0], operation="blur")
+    with pytest.raises(ValueError, match="shape"):
+        faltung.plan((5, -1), float, [1.0])

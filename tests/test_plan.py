@@ -1,0 +1,117 @@
+"""Plans are values that explain themselves."""
+
+import pickle
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import faltung
+from faltung import native
+
+
+def make(**options):
+    return faltung.plan((40, 50), "float32", [[1, 2, 3], [4, 5, 6]], **options)
+
+
+def test_a_plan_is_frozen_hashable_and_equal_by_value():
+    assert make() == make()
+    assert hash(make()) == hash(make())
+    assert make(mode="full") != make()
+    with pytest.raises(AttributeError):
+        make().method = "other"
+
+
+def test_a_pickled_plan_computes_the_same_in_another_process(tmp_path):
+    plan = make(boundary="wrap")
+    x = np.random.default_rng(0).random((40, 50), np.float32)
+    wanted = plan(x)  # prepared now, which must not end up in the pickle
+    again = pickle.loads(pickle.dumps(plan))
+    assert again == plan
+    (tmp_path / "plan").write_bytes(pickle.dumps((plan, x)))
+    code = (
+        f"import pickle; plan, x = pickle.load(open({str(tmp_path / 'plan')!r}, 'rb'));"
+        "print(plan(x).tobytes().hex())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == wanted.tobytes().hex(), done.stderr
+
+
+def test_repr_is_one_line_and_names_what_matters():
+    text = repr(make(boundary=("edge", "wrap"), stride=2))
+    assert "\n" not in text
+    for part in ("convolve", "float32", "40x50", "2x3", "same", "edge, wrap", "stride (2, 2)"):
+        assert part in text
+
+
+@pytest.mark.parametrize("operation", ["convolve", "correlate"])
+@pytest.mark.parametrize("options", [
+    {}, {"mode": "full"}, {"mode": "valid", "stride": (2, 3)}, {"dilation": 2, "anchor": (1, 0)},
+])  # fmt: skip
+def test_the_equation_that_explain_prints_computes_the_result(operation, options):
+    k = np.array([[1, 2, 3], [4, 5, 6]])
+    x = np.random.default_rng(1).integers(0, 99, (7, 9))
+    plan = faltung.plan(x.shape, x.dtype, k, operation=operation, **options)
+    equation = plan.explain().splitlines()[1]
+    inputs = re.search(r" x\[(.*)\]", equation).group(1)
+    y = plan(x)
+    for i0, i1 in np.ndindex(y.shape):
+        total = 0
+        for j0, j1 in np.ndindex(k.shape):
+            p0, p1 = eval(inputs, {"i0": i0, "i1": i1, "j0": j0, "j1": j1})
+            if 0 <= p0 < x.shape[0] and 0 <= p1 < x.shape[1]:
+                total += k[j0, j1] * x[p0, p1]
+        assert total == y[i0, i1]
+
+
+def test_explain_tells_every_method_and_why_a_fallback_was_taken():
+    text = faltung.plan(9, "int64", [1, 2]).explain()
+    assert re.search(r"direct .* refused: .*exact", text)
+    assert re.search(r"reference .* chosen", text)
+    assert "exact integers" in text
+
+
+@pytest.mark.parametrize("x", [np.zeros((40, 51), "float32"), np.zeros((40, 50))])
+def test_an_input_that_was_not_planned_is_refused(x):
+    with pytest.raises(ValueError, match="this plan takes float32"):
+        make()(x)
+
+
+def test_weights_belong_to_plans_made_for_them():
+    x = np.ones((40, 50), "float32")
+    with pytest.raises(ValueError, match="weighted=True"):
+        make()(x, weights=x)
+    with pytest.raises(ValueError, match="weighted=True"):
+        make(weighted=True)(x)
+    np.testing.assert_allclose(make(weighted=True)(x, weights=x), make()(x), rtol=1e-6)
+
+
+def test_repeated_calls_use_the_kept_plan_and_a_cache_of_0_keeps_none():
+    from faltung.planner import plan_for
+    from faltung.problem import Options
+
+    k = np.array([1.0, 2.0])
+    first = plan_for("convolve", (5,), np.dtype(float), k, Options())
+    assert plan_for("convolve", (5,), np.dtype(float), k, Options()) is first
+    with faltung.plan_cache(0):
+        assert plan_for("convolve", (5,), np.dtype(float), k, Options()) is not first
+    k[0] = 5  # the plan goes by the numbers, not by the array
+    assert plan_for("convolve", (5,), np.dtype(float), k, Options()) != first
+
+
+def test_equal_numbers_of_another_type_are_another_argument():
+    assert faltung.convolve(np.ones(3), [1.0], stride=1).size == 3
+    with pytest.raises(ValueError, match="stride"):
+        faltung.convolve(np.ones(3), np.ones(1), stride=1.0)
+
+
+def test_workers_are_set_for_a_block_or_for_good():
+    before = native.get_workers()
+    with faltung.workers(3):
+        assert native.get_workers() == 3
+        with faltung.workers(1):
+            assert native.get_workers() == 1
+        assert native.get_workers() == 3
+    assert native.get_workers() == before
