@@ -40,7 +40,7 @@ DEEP_FORMATS = ("PNG", "TIFF")
 ALPHA_FORMATS = ("PNG", "TIFF", "WEBP")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},
 }
 LARGEST = 178_956_970  # pixels: where Pillow takes a picture for an attack
 

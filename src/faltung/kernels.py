@@ -322,7 +322,7 @@ def literal(text: str) -> Kernel | NDArray[Any]:
             f"kernel {text!r} is not a table of numbers; write rows of equal length, such as "
             "[[0,-1,0],[-1,5,-1],[0,-1,0]] or [[1,2,1]]/4."
         ) from None
-    if whole and taps.size:
+    if whole and taps.size and isinstance(scale, int):
         return Kernel("given", taps.shape, tuple(taps.ravel().tolist()), scale)
     return checked(taps / scale, text)
 
