@@ -95,7 +95,8 @@ def test_files_hold_kernels(tmp_path):
 
 @pytest.mark.parametrize("text", [
     "", "sharpn", "box:0", "box:x", "box:99999999", "box:²", "[[1,2],[3]]", "[[1,2]]/0", "[]",
-    "[[1,2]]/-1", "[[NaN]]", "[[1]]x", "[" * 3000, '[["a"]]', "[[1e999]]", "missing.npy", "[[true]]",
+    "[[1,2]]/-1", "[[NaN]]", "[[1]]x", "[" * 3000, '[["a"]]', "[[1e999]]", "[[true]]",
+    "missing.npy",
     "[[1]]/[2]", "[[99999999999999999999999]]", "__import__('os')",
 ])  # fmt: skip
 def test_texts_that_name_none_are_refused_in_one_line(text):

@@ -305,7 +305,7 @@ def test_fill_value_of_nan_spreads_from_the_ends():
 
 @pytest.mark.parametrize("method", ["direct", "reference"])
 def test_methods_can_be_asked_for(method):
-    if method == "direct" and not faltung.plan(9, "float64", [1.0]).method == "direct":
+    if method == "direct" and faltung.plan(9, "float64", [1.0]).method != "direct":
         pytest.skip("the compiled library is not there")
     y = faltung.convolve(np.arange(4.0), [1, 1], method=method)
     assert y.tolist() == [0.0, 1.0, 3.0, 5.0]
@@ -331,7 +331,7 @@ from faltung import reference
 from strategies import numbers
 rng = np.random.default_rng(0)
 for dtype in ("uint8", "uint16", "int16", "int32", "float32", "float64", "complex64"):
-    for shape, taps in (((7, 9), (3, 3)), ((64, 200), (5, 6)), ((200, 201), (7, 11)), ((999,), (9,))):
+    for shape, taps in (((7, 9), (3, 3)), ((64, 200), (5, 6)), ((200, 201), (7, 8)), (999, 9)):
         x, k = numbers(rng, shape, dtype), numbers(rng, taps, dtype)
         y = faltung.convolve(x, k, boundary="reflect")
         wide = np.result_type(x, np.float64)

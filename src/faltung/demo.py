@@ -9,7 +9,16 @@ from pathlib import Path
 from faltung import image, kernels
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "chelsea.png"
-SHOWN = ("edge", "edge-cross", "sharpen", "box:9", "gaussian5", "unsharp5", "emboss", "sobel.x")
+SHOWN: tuple[str, ...] = (
+    "edge",
+    "edge-cross",
+    "sharpen",
+    "box:9",
+    "gaussian5",
+    "unsharp5",
+    "emboss",
+    "sobel.x",
+)
 SHOWN += ("sobel.y", "edge-diagonal", "gaussian3")
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from faltung.ops import plan
 from faltung.planner import Plan
@@ -96,7 +96,7 @@ def read(path: str | os.PathLike[str]) -> Array:
         raise ImageError(f"{path}: the picture does not fit into memory.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: the picture has more than {LARGEST:,} pixels.") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError(f"{path}: this is no picture that can be read.") from None
     except PermissionError as error:
         raise ImageError(f"{path}: {error.strerror}.") from None
@@ -107,9 +107,8 @@ def read(path: str | os.PathLike[str]) -> Array:
 
 def is_deep_colour(picture: Image.Image) -> bool:
     """Whether Pillow would silently drop the lower 8 of 16 bits per colour."""
-    modes = (
-        str(part) for tile in picture.tile for part in np.atleast_1d(np.array(tile[3], object))
-    )
+    tiles = getattr(picture, "tile", [])
+    modes = [str(part) for tile in tiles for part in np.atleast_1d(np.array(tile[3], object))]
     return picture.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
 
 
