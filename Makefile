@@ -36,13 +36,15 @@ bench-tiny: .venv/.dev
 	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
 
 wheel: .venv/.installed
+	@rm -rf dist
 	$(BIN)/pip wheel -q --no-deps --wheel-dir dist .
 
 # The wheel as a stranger gets it: in an environment of its own, away from the sources.
 wheel-test: wheel
 	rm -rf build/wheel-venv && $(PYTHON) -m venv build/wheel-venv
 	build/wheel-venv/bin/pip install -q dist/faltung-*.whl
-	cd build && FALTUNG_REQUIRE_NATIVE=1 wheel-venv/bin/python -m faltung demo --output wheel-demo
+	cd build && wheel-venv/bin/python -c "from faltung import native; assert native.library()"
+	cd build && wheel-venv/bin/faltung demo --output wheel-demo > /dev/null
 	@ls -lh dist/*.whl
 
 .venv/bin/python:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -50,13 +50,16 @@ class BuildWithLibrary(build_py):
                 stale.unlink()
 
 
+class WithLibrary(Distribution):
+    """A distribution that is tied to a platform."""
+
+    def has_ext_modules(self) -> bool:
+        """Say that there is compiled code, though it is no extension module."""
+        return True
+
+
 class AnyPython3(bdist_wheel):
     """A wheel that is tied to the platform by the library, and to no version of Python."""
-
-    def finalize_options(self) -> None:
-        """Say that the wheel is not pure."""
-        super().finalize_options()
-        self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
         """Return py3-none-PLATFORM, or py3-none-any where there is no library."""
@@ -64,4 +67,4 @@ class AnyPython3(bdist_wheel):
         return "py3", "none", super().get_tag()[2] if built else "any"
 
 
-setup(cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": AnyPython3})
+setup(distclass=WithLibrary, cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": AnyPython3})

@@ -45,7 +45,7 @@ def assert_right(operation, x, k, options, *, soft=False):
     assert (np.abs(y - wanted) <= plan.error_bound * size + slack).all()
 
 
-@settings(max_examples=400)
+@settings(max_examples=1500)
 @given(st.sampled_from(OPERATIONS), geometries(), st.sampled_from(DTYPES), st.sampled_from(DTYPES),
        st.sampled_from(LAYOUTS), st.sampled_from([0, 1]), st.integers(0, 99))  # fmt: skip
 def test_every_path_is_the_reference(operation, geometry, x_type, k_type, layout, fill, seed):
