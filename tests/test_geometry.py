@@ -108,17 +108,18 @@ def test_blocks_cover_every_output_once_and_read_only_what_is_there(several, dat
         return
     kinds = [data.draw(st.sampled_from(BOUNDARIES)) for _ in several]
     limit = [data.draw(st.integers(1, 9)) for _ in several]
+    strip_limit = [data.draw(st.integers(1, 9)) for _ in several]
     margins = [data.draw(st.integers(1, 4)) for _ in several]
     seen = np.zeros([a.count for a in several], int)
-    for block in blocks(several, kinds, margins=margins, limit=limit):
+    for block in blocks(several, kinds, margins=margins, limit=limit, strip_limit=strip_limit):
         seen[tuple(slice(*ends) for ends in block.outputs)] += 1
         for axis, kind, ends, source in zip(
             several, kinds, block.outputs, block.sources, strict=True
         ):
             low, high = axis.span(*ends)
             wanted = index_map(np.arange(low, high), axis.n, kind)
-            if source.indices is not None:
-                got = source.index_array
+            if source.mapped:
+                got = source.indices()
             else:
                 got = np.r_[[-1] * source.before, source.first : source.stop, [-1] * source.after]
             assert got.astype(int).tolist() == wanted.tolist()

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -210,5 +211,9 @@ def main() -> None:
     def terminated(*_arguments: object) -> None:
         raise SystemExit(143)  # unwinds, so that no unfinished file stays
 
+    def warned(message: Warning | str, *_details: object, **_more: object) -> None:
+        click.echo(f"faltung: warning: {message}", err=True)
+
     signal.signal(signal.SIGTERM, terminated)
+    warnings.showwarning = warned
     sys.exit(run())

@@ -7,6 +7,7 @@ tap ``t``, counted from there, at ``start + stride * i + dilation * t`` for outp
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -140,43 +141,55 @@ class Axis:
 
 @dataclass(frozen=True)
 class Source:
-    """Where one axis of a block comes from: a slice with fill before and after, or an index map."""
+    """Where one axis of a block comes from: the positions ``low`` to ``high`` of an input.
 
-    first: int
-    stop: int
-    before: int = 0
-    after: int = 0
-    indices: tuple[int, ...] | None = None
+    With the constant boundary they are a slice, ``first`` to ``stop``, with fill before and after;
+    with any other that leaves the input they are an index map.
+    """
+
+    n: int
+    low: int
+    high: int
+    boundary: str
 
     @property
     def plain(self) -> bool:
         """Whether a view of the input is all that is needed."""
-        return self.indices is None and not self.before and not self.after
+        return self.low >= 0 and self.high <= self.n
+
+    @property
+    def mapped(self) -> bool:
+        """Whether an index map is needed."""
+        return not self.plain and self.boundary != "constant"
 
     @property
     def length(self) -> int:
         """Number of samples."""
-        if self.indices is not None:
-            return len(self.indices)
-        return self.before + self.stop - self.first + self.after
+        return self.high - self.low
 
-    @cached_property
-    def index_array(self) -> NDArray[np.intp]:
-        """The index map as an array."""
-        return np.array(self.indices, dtype=np.intp)
+    @property
+    def first(self) -> int:
+        """Where the slice begins."""
+        return min(max(self.low, 0), self.n)
 
+    @property
+    def stop(self) -> int:
+        """Where the slice ends."""
+        return max(min(self.high, self.n), self.first)
 
-def source(axis: Axis, boundary: str, first: int, stop: int) -> Source:
-    """Return the source of the input that the outputs ``first`` to ``stop`` need."""
-    low, high = axis.span(first, stop)
-    if low >= 0 and high <= axis.n:
-        return Source(low, high)
-    if boundary == "constant":
-        begin, end = min(max(low, 0), axis.n), max(min(high, axis.n), 0)
-        begin = min(begin, end)
-        before = max(0, min(-low, high - low))
-        return Source(begin, end, before, high - low - before - (end - begin))
-    return Source(0, 0, indices=tuple(index_map(np.arange(low, high), axis.n, boundary).tolist()))
+    @property
+    def before(self) -> int:
+        """Number of fill values before the slice."""
+        return min(max(-self.low, 0), self.length)
+
+    @property
+    def after(self) -> int:
+        """Number of fill values after the slice."""
+        return self.length - self.before - (self.stop - self.first)
+
+    def indices(self) -> NDArray[np.intp]:
+        """Return the index map."""
+        return index_map(np.arange(self.low, self.high), self.n, self.boundary)
 
 
 @dataclass(frozen=True)
@@ -199,6 +212,7 @@ def blocks(
     whole: bool = False,
     margins: Sequence[int] | None = None,
     limit: Sequence[int] | None = None,
+    strip_limit: Sequence[int] | None = None,
 ) -> Iterator[Block]:
     """Cut the outputs into an interior that needs no boundary and the strips around it.
 
@@ -211,6 +225,8 @@ def blocks(
         The least thickness of a strip along each axis: strips too thin are slow.
     limit : ints, optional
         The greatest number of outputs of a block along each axis.
+    strip_limit : ints, optional
+        The same for the strips, which are copied.
 
     Yields
     ------
@@ -219,30 +235,40 @@ def blocks(
     """
     margins = margins or [1] * len(axes)
     limit = limit or [axis.count for axis in axes]
-
-    def boxes(level: int) -> Iterator[tuple[tuple[int, int], ...]]:
-        if level == len(axes):
-            yield ()
-            return
-        axis = axes[level]
+    strip_limit = strip_limit or limit
+    inside: list[list[tuple[int, int]]] = []
+    # From the outermost axis on: the strips before and after its interior span the whole of the
+    # axes that follow, and only the interior of those that went before.
+    for level, axis in enumerate(axes):
+        rest = [cuts(0, a.count, most) for a, most in zip(axes, strip_limit, strict=True)]
+        between = None
         for first, stop, interior in segments(axis, margins[level], whole):
-            inner = boxes(level + 1) if interior else outer(level + 1)
-            rests = list(inner)
-            for cut in range(first, stop, limit[level]):
-                for rest in rests:
-                    yield ((cut, min(stop, cut + limit[level])), *rest)
-
-    def outer(level: int) -> Iterator[tuple[tuple[int, int], ...]]:
-        if level == len(axes):
-            yield ()
+            if interior:
+                between = first, stop
+            else:
+                strips = cuts(first, stop, strip_limit[level])
+                yield from boxes([*inside, strips, *rest[level + 1 :]], axes, boundaries)
+        if between is None:
             return
-        for cut in range(0, axes[level].count, limit[level]):
-            for rest in outer(level + 1):
-                yield ((cut, min(axes[level].count, cut + limit[level])), *rest)
+        inside.append(cuts(*between, limit[level]))
+    yield from boxes(inside, axes, boundaries)
 
-    for box in boxes(0):
-        sources = (source(a, b, *ends) for a, b, ends in zip(axes, boundaries, box, strict=True))
-        yield Block(box, tuple(sources))
+
+def cuts(first: int, stop: int, most: int) -> list[tuple[int, int]]:
+    """Cut a range into pieces of at most ``most``."""
+    return [(cut, min(stop, cut + most)) for cut in range(first, stop, most)]
+
+
+def boxes(
+    ranges: Sequence[list[tuple[int, int]]], axes: Sequence[Axis], boundaries: Sequence[str]
+) -> Iterator[Block]:
+    """Yield a block for every combination of ranges of outputs."""
+    for box in itertools.product(*ranges):
+        sources = tuple(
+            Source(axis.n, *axis.span(*ends), boundary)
+            for axis, boundary, ends in zip(axes, boundaries, box, strict=True)
+        )
+        yield Block(box, sources)
 
 
 def segments(axis: Axis, margin: int, whole: bool) -> list[tuple[int, int, bool]]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from faltung.native import Form
 
+MOST = 2**31 - 1  # the pipelines count in 32 bits; bytes, to be on the safe side of elements
 INTERLEAVED = 64  # innermost batch axes shorter than this are merged into the convolved axis
 
 
@@ -87,6 +88,13 @@ def merge_interleaved(axes: list[Along]) -> list[Along]:
     return [*axes[:-2], joined]
 
 
+def span(axes: list[Along]) -> int:
+    """Return the greatest distance between two elements of the input or output, in bytes."""
+    reach_in = sum((axis.n_in - 1) * abs(axis.in_step) for axis in axes)
+    reach_out = sum((axis.n_out - 1) * abs(axis.out_step) for axis in axes)
+    return max(reach_in, reach_out)
+
+
 @lru_cache(maxsize=1024)
 def layout(axes: tuple[Along, ...], in_size: int, out_size: int) -> Layout | None:
     """Return the pipeline's view of a block; None where its memory must be copied first.
@@ -101,6 +109,8 @@ def layout(axes: tuple[Along, ...], in_size: int, out_size: int) -> Layout | Non
         if not dense:
             return None
         rest[-1] = replace(rest[-1], in_step=in_size, out_step=out_size)
+    if span(rest) > MOST:
+        return None
     short = rest[-1].batch and rest[-1].n_out < INTERLEAVED
     if short and not all(axis.batch for axis in rest):
         return None  # colours that could not be merged would leave the vectors empty

@@ -173,14 +173,9 @@ class Direct:
         if total == 0:
             return []
         converts = self.work_in != problem.dtype or self.work_out != problem.result_dtype
-        cap = COPY_BLOCK if converts else SIZE_BLOCK
-        cap = min(cap, max(1, WORK_BLOCK // (problem.taps.size * passes_of(problem))))
-        cap = max(1, cap // math.prod(problem.shape[: min(problem.axes)]))
-        limit = []
-        for axis, along in zip(problem.axes, problem.geometry, strict=True):
-            inner = math.prod(problem.result_shape[axis + 1 :])
-            # blocks much shorter than the kernel would read the same samples again and again
-            limit.append(max(1, cap // max(1, inner), 4 * along.reach // along.stride))
+        most = max(1, WORK_BLOCK // (problem.taps.size * passes_of(problem)))
+        copied = self._limit(min(COPY_BLOCK, most))
+        limit = copied if converts else self._limit(min(SIZE_BLOCK, most))
         margins = [4] * len(problem.axes)
         margins[-1] = THICKNESS // np.dtype(self.route.accumulator).itemsize
         return list(
@@ -190,8 +185,20 @@ class Direct:
                 whole=total <= SMALL,
                 margins=margins,
                 limit=limit,
+                strip_limit=copied,
             )
         )
+
+    def _limit(self, outputs: int) -> list[int]:
+        """Return how far blocks of so many outputs may reach along each axis."""
+        problem = self.problem
+        outputs = max(1, outputs // math.prod(problem.shape[: min(problem.axes)]))
+        limit = []
+        for axis, along in zip(problem.axes, problem.geometry, strict=True):
+            inner = math.prod(problem.result_shape[axis + 1 :])
+            # blocks much shorter than the kernel would read the same samples again and again
+            limit.append(max(1, outputs // max(1, inner), 4 * along.reach // along.stride))
+        return limit
 
     def _step(self, block: Block) -> Step:
         problem = self.problem
@@ -203,8 +210,8 @@ class Direct:
         for axis, ends, source in zip(problem.axes, block.outputs, block.sources, strict=True):
             outputs[axis] = slice(*ends)
             padded[axis] = source.length
-            if source.indices is not None:
-                takes.append((axis, source.index_array))
+            if source.mapped:
+                takes.append((axis, source.indices()))
             else:
                 inputs[axis] = slice(source.first, source.stop)
                 inner[axis] = slice(source.before, source.before + source.stop - source.first)
