@@ -19,6 +19,7 @@ CASES = [
     ({"k": np.array(["a"])}, TypeError, "k has dtype"),
     ({"x": np.array(["2020-01-01"], "datetime64[D]"), "k": [1]}, TypeError, "x has dtype"),
     ({"x": [[1, 2], [3]]}, ValueError, "x is no array"),
+    ({"x": np.ma.masked_array(X, X > 3)}, TypeError, "masked.*weights"),
     ({"mode": "Same"}, ValueError, "mode='Same'.*full, same, valid"),
     ({"boundary": "mirror"}, ValueError, "boundary='mirror'.*reflect"),
     ({"boundary": ("edge",)}, ValueError, "one for each of the 2"),

@@ -208,6 +208,12 @@ def test_out_in_a_part_of_a_larger_array_leaves_the_rest(shape):
         assert (frame == -7).all()
 
 
+def test_out_may_lie_between_the_samples_of_x():
+    pairs = np.arange(20.0).reshape(10, 2)
+    faltung.convolve(pairs[:, 0], [1.0, 1.0], out=pairs[:, 1])
+    assert pairs[:3, 1].tolist() == [0, 2, 6]
+
+
 def test_out_decides_the_dtype_within_its_kind():
     x = np.arange(6, dtype="uint8")
     out = np.empty(6, "int64")

@@ -107,6 +107,12 @@ def test_equal_numbers_of_another_type_are_another_argument():
         faltung.convolve(np.ones(3), np.ones(1), stride=1.0)
 
 
+def test_equal_taps_of_another_type_are_another_kernel():
+    x = np.ones(3, "uint8")
+    assert faltung.convolve(x, (1, 1)).dtype == np.int32
+    assert faltung.convolve(x, (1.0, 1.0)).dtype == np.float32
+
+
 def test_workers_are_set_for_a_block_or_for_good():
     before = native.get_workers()
     with faltung.workers(3):

@@ -116,7 +116,9 @@ def filter_command(
     filtered = image.filter(array, taps, workers=workers, **options)
     milliseconds = (time.perf_counter() - start) * 1e3
     image.write(output, filtered)
-    click.echo(f"{output}: {filtered.shape[1]} x {filtered.shape[0]} pixels, {milliseconds:.1f} ms")
+    height, width = filtered.shape[:2]
+    name = click.format_filename(output)
+    click.echo(f"{name}: {width} x {height} pixels, {milliseconds:.1f} ms")
 
 
 @cli.command("kernels")
@@ -158,7 +160,7 @@ def demo_command(output: Path) -> None:
 
 def fail(message: str, status: int = 2) -> int:
     """Print one line of error and return the exit status."""
-    line = " ".join(message.split())
+    line = " ".join(message.encode(errors="replace").decode().split())  # names may be bytes
     with suppress(OSError):  # nobody may listen any more
         click.echo(f"{click.style('faltung: error:', fg='red')} {line}", err=True)
     return status

@@ -53,6 +53,17 @@ class Arithmetic:
         return holds(dtype, self.bound)
 
 
+def overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays share memory; where that is hard to tell, whether they may."""
+    if not np.may_share_memory(a, b):
+        return False
+    work: Any = 10_000  # the exact answer can take forever
+    try:
+        return np.shares_memory(a, b, max_work=work)
+    except np.exceptions.TooHardError:
+        return True
+
+
 def holds(dtype: DType, bound: tuple[int, int]) -> bool:
     """Whether an integer dtype holds every value from ``bound[0]`` to ``bound[1]``."""
     info = np.iinfo(dtype)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import Array
+from faltung.dtypes import Array, overlap
 from faltung.planner import Plan, plan_for
 from faltung.problem import Default, Options
 
@@ -188,6 +188,11 @@ def call(
     dialect: str | None,
 ) -> Array:
     """Take the steps from arguments to result."""
+    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+        raise TypeError(
+            "x is a masked array, whose mask would be lost; give x.filled(numpy.nan) with "
+            'missing="ignore", or x.data with weights=~x.mask.'
+        )
     try:
         x = np.asarray(x)
     except ValueError as error:
@@ -199,7 +204,7 @@ def call(
     if out is not None and options.dtype is None and isinstance(out, np.ndarray):
         options = options._replace(dtype=result_for(out, operation, x, k, options))
     plan = plan_for(operation, x.shape, x.dtype, k, options)
-    if isinstance(k, np.ndarray) and out is not None and np.may_share_memory(k, out):
+    if isinstance(k, np.ndarray) and out is not None and overlap(k, out):
         raise ValueError("out overlaps the kernel; give an array of its own, or out=None.")
     return plan(x, out=out, weights=weights, workers=workers)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from faltung import native, normalised
-from faltung.dtypes import Array, DType
+from faltung.dtypes import Array, DType, overlap
+from faltung.kernels import Kernel
 from faltung.machine import MACHINE
 from faltung.methods import Cost, Method, Run, direct, reference
 from faltung.problem import Options, Problem, build
@@ -249,7 +250,7 @@ def check_out(out: Any, plan: Plan, x: Array) -> None:
         )
     if not out.flags.writeable:
         raise ValueError("out is read-only; give a writeable array.")
-    if np.may_share_memory(x, out):
+    if overlap(x, out):
         raise ValueError("out overlaps the input; give an array of its own, or out=None.")
 
 
@@ -366,9 +367,7 @@ def kernel_key(k: Any) -> Any:
         if k.dtype == object or k.nbytes > CACHED_KERNEL:
             return None
         return k.shape, k.dtype, k.tobytes()
-    if isinstance(k, list):
-        return None
-    return k
+    return k if isinstance(k, Kernel) else None
 
 
 def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Plan:
