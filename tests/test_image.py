@@ -96,6 +96,91 @@ def test_pictures_have_no_dark_borders():
     assert (image.filter(flat, kernels.gaussian5) == 200).all()
 
 
+def tiff(path, array, **options):
+    """Write a TIFF as other programs do, with tifffile; nothing here is faltung's."""
+    pytest.importorskip("tifffile", reason="the extra faltung[deep] is not installed").imwrite(
+        path, array, **options
+    )
+
+
+DEEP = picture((12, 17, 3), "uint16")
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"byteorder": ">"}, {"compression": "zlib"}, {"tile": (16, 16)}, {"rowsperstrip": 5},
+    {"planarconfig": "separate"},
+])  # fmt: skip
+def test_deep_colours_are_never_cut_to_8_bits(tmp_path, options):
+    separate = options.get("planarconfig") == "separate"
+    planes = np.moveaxis(DEEP, 2, 0) if separate else DEEP
+    tiff(tmp_path / "a.tif", planes, photometric="rgb", **options)
+    np.testing.assert_array_equal(image.read(tmp_path / "a.tif"), DEEP)
+
+
+def test_deep_colours_that_are_not_supported_are_refused(tmp_path):
+    rows = DEEP.astype(">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(b"P6 17 12 65535\n" + rows)
+    (tmp_path / "b.ppm").write_bytes(b"P6 17 12 1023\n" + (DEEP >> 6).astype(">u2").tobytes())
+    tiff(tmp_path / "cmyk.tif", np.dstack([DEEP, DEEP[:, :, 0]]), photometric="separated")
+    for name in ("a.ppm", "b.ppm", "cmyk.tif"):
+        with pytest.raises(image.ImageError, match="16 bits per colour is not supported"):
+            image.read(tmp_path / name)
+
+
+def test_formats_that_pillow_would_cut_or_hand_to_other_programs_stay_closed(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    with pytest.raises(image.ImageError, match="use PNG, JPEG"):
+        image.read(tmp_path / "a.png")
+
+
+def test_grey_of_16_bits_from_other_programs(tmp_path):
+    grey = DEEP[:, :, 0]
+    (tmp_path / "a.pgm").write_bytes(b"P5 17 12 65535\n" + grey.astype(">u2").tobytes())
+    tiff(tmp_path / "big-endian.tif", grey, byteorder=">")
+    tiff(tmp_path / "white-is-zero.tif", 65535 - grey, photometric="miniswhite")
+    for name in ("a.pgm", "big-endian.tif", "white-is-zero.tif"):
+        again = image.read(tmp_path / name)
+        assert again.dtype == np.uint16
+        np.testing.assert_array_equal(again, grey)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_the_same_for_8_and_16_bits(tmp_path, orientation):
+    tag = (274, "H", 1, orientation, True)
+    tiff(tmp_path / "8.tif", (DEEP >> 8).astype("uint8"), photometric="rgb", extratags=[tag])
+    tiff(tmp_path / "16.tif", DEEP, photometric="rgb", extratags=[tag])
+    shallow, deep = image.read(tmp_path / "8.tif"), image.read(tmp_path / "16.tif")
+    assert deep.dtype == np.uint16
+    np.testing.assert_array_equal(deep >> 8, shallow)
+
+
+def test_of_several_pictures_the_first_is_read_with_a_warning(tmp_path):
+    first, second = Image.new("L", (4, 3), 10), Image.new("L", (4, 3), 20)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    for name in ("a.gif", "a.tif"):
+        with pytest.warns(UserWarning, match="only the first"):
+            assert (image.read(tmp_path / name) == 10).all()
+
+
+def test_byte_swapped_pictures(tmp_path):
+    grey = DEEP[:, :, 0]
+    image.write(tmp_path / "a.png", grey.astype(">u2"))
+    np.testing.assert_array_equal(image.read(tmp_path / "a.png"), grey)
+    np.testing.assert_array_equal(
+        image.filter(grey.astype(">u2"), kernels.edge), image.filter(grey, kernels.edge)
+    )
+
+
+def test_what_a_link_points_to_is_replaced_not_the_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "real.png").write_bytes(b"old")
+    (tmp_path / "link.png").symlink_to(tmp_path / "folder" / "real.png")
+    image.write(tmp_path / "link.png", np.full((2, 3), 7, "uint8"))
+    assert (tmp_path / "link.png").is_symlink()
+    assert (image.read(tmp_path / "folder" / "real.png") == 7).all()
+
+
 def encoded(kind, mode="RGB"):
     buffer = io.BytesIO()
     Image.open(PHOTOGRAPH).convert(mode).resize((60, 40)).save(buffer, kind)
@@ -141,6 +226,7 @@ def test_what_is_no_picture(tmp_path):
         ("empty.png", "no picture"),
         ("none.png", "no such file"),
         ("", "no regular file"),
+        ("a" * 300 + ".png", "too long"),
     ):
         with pytest.raises(image.ImageError, match=words):
             image.read(tmp_path / name)
@@ -159,6 +245,13 @@ def test_what_is_no_picture(tmp_path):
     ("a.jpg", np.zeros((2, 2), "uint16"), "8 bits per colour"),
     ("a.jpg", np.zeros((2, 2, 4), "uint8"), "no alpha"),
     ("a.png", np.zeros((2, 2)), "no picture of 8 or 16 bits"),
+    ("a.png", np.zeros(4, "uint8"), "no picture of 8 or 16 bits"),
+    ("a.png", np.zeros((2, 2, 5), "uint8"), "no picture of 8 or 16 bits"),
+    ("a.png", np.zeros((0, 2), "uint8"), "no pixels"),
+    ("a.tif", np.zeros((2, 2, 2), "uint16"), "goes into a .png"),
+    ("a.webp", np.zeros((1, 20000, 3), "uint8"), "cannot be written"),
+    ("a" * 300 + ".png", np.zeros((2, 2), "uint8"), "too long"),
+    ("a\0.png", np.zeros((2, 2), "uint8"), "null byte"),
     ("none/a.png", np.zeros((2, 2), "uint8"), "no directory"),
     ("folder.png", np.zeros((2, 2), "uint8"), "directory"),
 ])  # fmt: skip
@@ -222,3 +315,5 @@ def test_a_contact_sheet_shows_every_picture():
         assert (sheet == shade).all(axis=2).sum() > 50_000
     with pytest.raises(image.ImageError, match="at least one"):
         image.contact_sheet([])
+    with pytest.raises(image.ImageError, match="uint8"):
+        image.contact_sheet([("deep", "", DEEP)])

@@ -11,6 +11,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,6 +37,9 @@ FORMATS = {
     ".ppm": "PPM",
     ".pnm": "PPM",
 }
+# GIF is only read. Pillow knows more, but cuts some of them to 8 bits without a word (JPEG 2000,
+# AVIF) and starts another program for one (EPS).
+READABLE = (*dict.fromkeys(FORMATS.values()), "GIF")
 DEEP_FORMATS = ("PNG", "TIFF")
 ALPHA_FORMATS = ("PNG", "TIFF", "WEBP")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -49,6 +53,15 @@ class ImageError(ValueError):
     """A picture that cannot be read, written or filtered; the message is one line."""
 
 
+class TiffTag(IntEnum):
+    """The entries of a TIFF file that decide what its numbers mean."""
+
+    BitsPerSample = 258
+    Photometric = 262  # 0: white is zero, 1: black is zero, 2: RGB
+    Orientation = 274  # EXIF's too
+    Planar = 284  # 2: channel after channel
+
+
 # ---- reading ---------------------------------------------------------------------------------
 
 
@@ -58,8 +71,9 @@ def read(path: str | os.PathLike[str]) -> Array:
     Parameters
     ----------
     path : path
-        A file in any format that Pillow reads. The orientation in its EXIF data is applied;
-        palettes and other colour models become RGB.
+        A PNG, JPEG, TIFF, BMP, WebP, PGM, PPM or GIF file, told by its content. The orientation
+        that it states is applied; palettes and other colour models become RGB. Of several pictures
+        in one file the first is read, with a warning.
 
     Returns
     -------
@@ -78,18 +92,21 @@ def read(path: str | os.PathLike[str]) -> Array:
     (300, 451, 3)
     """
     path = Path(path)
-    if not path.exists():
-        raise ImageError(f"{path}: there is no such file.")
-    if not path.is_file():
-        raise ImageError(f"{path}: this is no regular file; name a picture.")
     try:
+        if not path.exists():
+            raise ImageError(f"{path}: there is no such file.")
+        if not path.is_file():
+            raise ImageError(f"{path}: this is no regular file; name a picture.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is wrong with a file is said in errors alone
-            with Image.open(path) as picture:
-                if is_deep_colour(picture):
-                    return read_deep(path, str(picture.format), picture.width * picture.height)
-                picture.load()
-                return pixels(ImageOps.exif_transpose(picture), path)
+            with Image.open(path, formats=READABLE) as picture:
+                # phones put a preview behind the photograph (MPO): that is no second picture
+                several = picture.format != "MPO" and getattr(picture, "is_animated", False)
+                deep = is_deep_colour(picture)
+                array = read_deep(picture, path) if deep else pixels(picture, path)
+        if several:
+            warnings.warn(f"{path}: holds several pictures; only the first is read.", stacklevel=2)
+        return array
     except ImageError:
         raise
     except MemoryError:
@@ -97,19 +114,46 @@ def read(path: str | os.PathLike[str]) -> Array:
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: the picture has more than {LARGEST:,} pixels.") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: this is no picture that can be read.") from None
-    except PermissionError as error:
-        raise ImageError(f"{path}: {error.strerror}.") from None
+        kinds = ", ".join(READABLE)
+        raise ImageError(f"{path}: this is no picture that can be read; use {kinds}.") from None
     except Exception as error:  # codecs meet hostile bytes with exceptions of every kind
+        if isinstance(error, OSError) and error.strerror:  # the system's, not a codec's
+            raise ImageError(f"{path}: {error.strerror}.") from None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: the picture is broken ({reason}).") from None
 
 
 def is_deep_colour(picture: Image.Image) -> bool:
-    """Whether Pillow would silently drop the lower 8 of 16 bits per colour."""
-    tiles = getattr(picture, "tile", [])
-    modes = [str(part) for tile in tiles for part in np.atleast_1d(np.array(tile[3], object))]
-    return picture.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
+    """Whether Pillow would silently drop bits: of several channels it keeps 8 in each."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return False  # one channel, kept whole
+    if picture.format == "TIFF":
+        return bool(np.max(tag(picture, TiffTag.BitsPerSample, 1)) > 8)
+    # a tile is (codec, box, offset, arguments); PNG's say "RGB;16B", PPM's the largest value
+    arguments = [np.atleast_1d(np.array(tile[3], object)) for tile in getattr(picture, "tile", [])]
+    return any(
+        ";16" in part if isinstance(part, str) else picture.format == "PPM" and part > 255
+        for group in arguments
+        for part in group
+        if isinstance(part, (str, int))
+    )
+
+
+def tag(picture: Image.Image, number: TiffTag, otherwise: int) -> Any:
+    """Return a TIFF's entry: a number, or a tuple of one for each channel."""
+    entries = getattr(picture, "tag_v2", {})
+    return entries.get(number, otherwise)
+
+
+def oriented(array: Array, orientation: int) -> Array:
+    """Return a picture upright, from the number its file states (EXIF 2.32, tag 274)."""
+    if orientation in (5, 6, 7, 8):  # rows and columns change places, then as below
+        array, orientation = array.swapaxes(0, 1), {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
+    if orientation in (2, 3):
+        array = array[:, ::-1]
+    if orientation in (3, 4):
+        array = array[::-1]
+    return np.ascontiguousarray(array)
 
 
 def extra(module: str, what: str) -> Any:
@@ -120,41 +164,58 @@ def extra(module: str, what: str) -> Any:
         raise ImageError(f"{what} needs the extra: pip install 'faltung[deep]'.") from None
 
 
-def read_deep(path: Path, kind: str, size: int) -> Array:
-    """Read a picture with colours of 16 bits."""
-    if size > LARGEST:
+def read_deep(picture: Image.Image, path: Path) -> Array:
+    """Read a picture with colours of 16 bits, of which Pillow has read the header."""
+    if picture.width * picture.height > LARGEST:
         raise ImageError(f"{path}: the picture has more than {LARGEST:,} pixels.")
-    if kind == "PNG":
+    if picture.format == "PNG":
         array = extra("imagecodecs", f"{path}: a PNG with 16 bits per colour").png_decode(
             path.read_bytes()
         )
-    elif kind == "TIFF":
+    elif picture.format == "TIFF" and tag(picture, TiffTag.Photometric, 2) == 2:
         array = extra("tifffile", f"{path}: a TIFF with 16 bits per colour").imread(path, key=0)
+        if tag(picture, TiffTag.Planar, 1) == 2:
+            array = np.moveaxis(array, 0, -1)
     else:
-        raise ImageError(f"{path}: {kind} with 16 bits per colour is not supported; use PNG.")
-    if array.dtype != np.uint16 or array.ndim != 3 or array.shape[2] not in (2, 3, 4):
+        raise ImageError(
+            f"{path}: {picture.format} {picture.mode} with 16 bits per colour is not supported; "
+            "convert it to an RGB PNG or TIFF."
+        )
+    if (
+        array.dtype != np.uint16
+        or array.ndim != 3
+        or array.shape[2] not in (2, 3, 4)
+        or array.shape[0] * array.shape[1] != picture.width * picture.height
+        or (picture.format == "TIFF" and set(tag(picture, TiffTag.BitsPerSample, 1)) != {16})
+    ):
         raise ImageError(f"{path}: {array.dtype} {array.shape} is not supported.")
-    return np.asarray(array)
+    return oriented(array, picture.getexif().get(TiffTag.Orientation, 1))
 
 
 def pixels(picture: Image.Image, path: Path) -> Array:
-    """Return a loaded picture's array, converted to grey or RGB, with or without alpha."""
-    mode = picture.mode
-    if mode.startswith("I;16") or (mode == "I" and picture.format in ("PNG", "PPM")):
-        array = np.asarray(picture)
-        return array.astype(np.uint16) if array.size == 0 or array.max() < 1 << 16 else array
+    """Return a picture's array, converted to grey or RGB, with or without alpha."""
+    picture.load()
+    kind, mode = picture.format, picture.mode
+    # Pillow turns white-is-zero over for 8 bits but not for 16
+    negative = mode.startswith("I;16") and tag(picture, TiffTag.Photometric, 1) == 0
+    picture = ImageOps.exif_transpose(picture)
+    if picture.width == 0 or picture.height == 0:
+        raise ImageError(f"{path}: the picture has no pixels.")
+    if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
+        array = np.asarray(picture).astype(np.uint16)
+        return np.iinfo(np.uint16).max - array if negative else array
     if mode in ("I", "F"):
-        raise ImageError(f"{path}: pixels of 32 bits are not supported; convert it to 16 bits.")
+        raise ImageError(
+            f"{path}: pixels of 32 bits, floats or signed numbers are not supported; "
+            "convert it to 16 bits."
+        )
     if mode == "1":
         picture = picture.convert("L")
     elif mode == "P":
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
         picture = picture.convert("RGBA" if mode in ("PA", "La", "RGBa") else "RGB")
-    array = np.array(picture)
-    if array.size == 0:
-        raise ImageError(f"{path}: the picture has no pixels.")
-    return array
+    return np.array(picture)
 
 
 # ---- writing ---------------------------------------------------------------------------------
@@ -171,24 +232,37 @@ def check_target(path: str | os.PathLike[str], array: Array) -> str:
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
     channels = array.shape[2] if array.ndim == 3 else 1
+    deep = array.dtype.itemsize == 2
     if kind is None:
         known = ", ".join(sorted(FORMATS))
         raise ImageError(f"{path}: the ending {path.suffix!r} is unknown; use one of {known}.")
-    if array.dtype not in (np.uint8, np.uint16) or channels not in (1, 2, 3, 4):
+    if array.size == 0:
+        raise ImageError(f"{path}: a picture of shape {array.shape} has no pixels to write.")
+    if not is_picture(array) or channels > 4:
         raise ImageError(f"{path}: {array.dtype} {array.shape} is no picture of 8 or 16 bits.")
-    if array.dtype == np.uint16 and kind not in DEEP_FORMATS:
+    if deep and kind not in DEEP_FORMATS:
         raise ImageError(f"{path}: {kind} holds 8 bits per colour, not 16; write a .png or .tiff.")
     if channels in (2, 4) and kind not in ALPHA_FORMATS:
         raise ImageError(f"{path}: {kind} holds no alpha; write a .png, .tiff or .webp.")
-    if array.dtype == np.uint16 and channels > 1:
+    if deep and channels == 2 and kind == "TIFF":
+        raise ImageError(f"{path}: grey of 16 bits with alpha goes into a .png, not into a TIFF.")
+    if deep and channels > 1:
         extra("imagecodecs" if kind == "PNG" else "tifffile", f"{path}: 16 bits per colour")
-    if path.is_dir():
-        raise ImageError(f"{path}: this is a directory; name a file.")
-    if path.exists() and not path.is_file():
-        raise ImageError(f"{path}: this is no regular file.")
-    if not path.parent.is_dir():
-        raise ImageError(f"{path}: there is no directory {path.parent}; create it first.")
+    try:
+        if path.is_dir():
+            raise ImageError(f"{path}: this is a directory; name a file.")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path}: this is no regular file.")
+        if not path.parent.is_dir():
+            raise ImageError(f"{path}: there is no directory {path.parent}; create it first.")
+    except OSError as error:  # such as a name that is too long
+        raise ImageError(f"{path}: {error.strerror}.") from None
     return kind
+
+
+def is_picture(array: Array) -> bool:
+    """Whether an array has a picture's axes and depth, in any byte order."""
+    return array.ndim in (2, 3) and array.dtype.kind == "u" and array.dtype.itemsize <= 2
 
 
 def write(path: str | os.PathLike[str], array: Array) -> None:
@@ -218,7 +292,7 @@ def write(path: str | os.PathLike[str], array: Array) -> None:
     """
     path = Path(path)
     kind = check_target(path, array)
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
 
@@ -228,19 +302,21 @@ def write(path: str | os.PathLike[str], array: Array) -> None:
         elif kind == "PNG":
             file.write(extra("imagecodecs", "16 bits per colour").png_encode(array))
         else:
-            # the colours are said to be RGB so that two channels do not become two pages
-            photometric = "rgb" if array.shape[2] > 2 else "minisblack"
-            extra("tifffile", "16 bits per colour").imwrite(file, array, photometric=photometric)
+            extra("tifffile", "16 bits per colour").imwrite(
+                file, array, photometric="rgb", planarconfig="contig"
+            )
 
     try:
         replace_whole(path, save)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from None
+    except (OSError, ValueError) as error:  # the disk's and the formats' limits
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot be written ({reason}).") from None
 
 
 def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     """Write a file under another name beside it, then rename; leave nothing where that fails."""
-    unfinished = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
     try:
         with unfinished.open("xb") as file:
             save(file)
@@ -333,11 +409,12 @@ def filter(
     0
     """
     picture = np.asarray(picture)
-    if picture.ndim not in (2, 3) or picture.dtype not in (np.uint8, np.uint16):
+    if not is_picture(picture):
         raise ImageError(
             f"a picture is uint8 or uint16, (H, W) or (H, W, C); got {picture.dtype} "
             f"{picture.shape}."
         )
+    picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)
     alpha = picture.ndim == 3 and picture.shape[2] in (2, 4)
     if alpha and mode != "same":
         raise ImageError(f'a picture with alpha keeps its size: use mode="same", not {mode!r}.')
@@ -383,7 +460,7 @@ def contact_sheet(
     Raises
     ------
     ImageError
-        Where there is no picture.
+        Where there is no picture, or one is not uint8.
 
     Examples
     --------
@@ -395,6 +472,8 @@ def contact_sheet(
     columns = min(columns, len(pictures))
     scaled = []
     for title, note, array in pictures:
+        if array.dtype != np.uint8 or array.size == 0:
+            raise ImageError(f"{title}: a contact sheet takes uint8 pictures; got {array.dtype}.")
         height = max(1, round(array.shape[0] * width / array.shape[1]))
         filtering = Image.Resampling.LANCZOS
         thumb = Image.fromarray(array).convert("RGB").resize((width, height), filtering)
