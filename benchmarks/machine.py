@@ -43,6 +43,34 @@ def multiply_adds(dtype: str, n: int = 1024) -> float:
     return n**3 / best(lambda: a @ b)
 
 
+class Load:
+    """The processors' time since this was made, and how much of it other processes took."""
+
+    def __init__(self) -> None:
+        self.before = self._seconds()
+
+    @staticmethod
+    def _seconds() -> tuple[float, float, float] | None:
+        """Return wall-clock seconds, all processes' and our own seconds on the processors."""
+        try:
+            fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        except OSError:
+            return None
+        ticks = [int(f) for f in fields]
+        busy = sum(ticks[:8]) - ticks[3] - ticks[4]  # neither idle nor waiting for a disk
+        own = os.times()
+        used = own.user + own.system + own.children_user + own.children_system
+        return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), used
+
+    def of_others(self) -> float | None:
+        """Return the part of the processors' time that others took; None where unknown."""
+        before, now = self.before, self._seconds()
+        if before is None or now is None:
+            return None
+        wall, busy, used = (b - a for a, b in zip(before, now, strict=True))
+        return max(0.0, busy - used) / (wall * (os.cpu_count() or 1))
+
+
 def processor() -> str:
     """Return the processor's name."""
     try:

@@ -1,16 +1,18 @@
-"""Time faltung and its installed peers on the same work, in turn, in one process.
+"""Time faltung and its installed peers on the same work, in one process, in shuffled turns.
 
     python benchmarks/run.py [--tiny] [--only PATTERN] [--threads N] [--json FILE]
 
 Prints the least time of each contender, the ratio of the best peer's to ours, and the percentage
 of the machine's own limit that ours reaches: the larger of bytes over measured copy bandwidth and
-multiply-adds over the measured peak of a matrix product.
+multiply-adds over the measured peak of a matrix product. The share of the processors' time that
+other processes took is printed too: where it is more than a few percent, run it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from cases import CASES, Case, peer
-from machine import describe
+from machine import Load, describe
 
 PEERS = ("numpy", "scipy", "opencv-python-headless", "scikit-image", "torch")
 
@@ -58,8 +60,10 @@ def measure(case: Case, tiny: bool, threads: int, machine: dict[str, Any]) -> di
         for name, answer in answers.items()
     }
     times: dict[str, list[float]] = {name: [] for name in contenders}
+    order, turns = list(contenders.items()), random.Random(0)
     for _ in range(3 if tiny else case.repeats):
-        for name, call in contenders.items():
+        turns.shuffle(order)  # none always follows the same one and finds its leavings in the cache
+        for name, call in order:
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
@@ -136,6 +140,7 @@ def main() -> int:
     )
     print(f"{'case':<32}{'ours ms':>9}{'ratio':>8}{'% limit':>9}   peers, ms")
     results = []
+    load = Load()
     for case in CASES:
         if not re.search(options.only, case.name):
             continue
@@ -150,7 +155,9 @@ def main() -> int:
             f"{row['case']:<32}{row['milliseconds']['faltung']:9.3f}{ratio:>8}"
             f"{row['percent_of_limit']:9.0f}   {peers}{note}"
         )
+    others = load.of_others()
     summary: dict[str, Any] = {
+        "load_of_others": others,
         "import_seconds": import_seconds("faltung", 3),
         "import_and_load_seconds": import_seconds("faltung.ops", 3),
         "extra_memory": extra_memory(options.tiny),
@@ -162,6 +169,8 @@ def main() -> int:
         f"({summary['import_and_load_seconds'] * 1e3:.0f} ms with the operator loaded); "
         f"peak memory of a call: {memory} of the output's size"
     )
+    if others is not None:
+        print(f"other processes took {100 * others:.0f} % of the processors' time")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         record = {
