@@ -1,1 +1,12 @@
 """Halide pipelines and their ahead-of-time build. Used while building only, never at run time."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+
+def families() -> dict[str, ModuleType]:
+    """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
+    from pipelines import direct
+
+    return {"direct": direct}

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 LIBRARY = "libfaltung.so"
 MANIFEST = "libfaltung.json"
@@ -30,11 +31,21 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def pipelines() -> dict[str, tuple[Any, Any]]:
+    """Return every pipeline's maker and variant, by name."""
+    from pipelines import families
+
+    return {
+        f"{family}_{variant.name}": (module.build, variant)
+        for family, module in families().items()
+        for variant in module.VARIANTS
+    }
+
+
 def compile_object(task: tuple[str, str, Path]) -> Path:
     """Compile one variant for one level (or the runtime) unless its object is already there."""
     import halide as hl
 
-    from pipelines import direct
     from pipelines.levels import LEVELS, RUNTIME_TARGET
 
     name, level_name, path = task
@@ -44,9 +55,9 @@ def compile_object(task: tuple[str, str, Path]) -> Path:
     if name == "runtime":
         hl.compile_standalone_runtime(str(unfinished), hl.Target(RUNTIME_TARGET))
     else:
-        (variant,) = (v for v in direct.VARIANTS if v.name == name)
+        make, variant = pipelines()[name]
         (level,) = (v for v in LEVELS if v.name == level_name)
-        func, arguments = direct.build(variant, level)
+        func, arguments = make(variant, level)
         symbol = f"faltung_{name}_{level_name}"
         func.compile_to_object(str(unfinished), arguments, symbol, hl.Target(level.target))
     unfinished.replace(path)
@@ -69,7 +80,6 @@ def build(destination: Path, cache: Path) -> Path:
     """
     import halide  # noqa: F401  (fail before any work is done)
 
-    from pipelines import direct
     from pipelines.levels import LEVELS
 
     linker = c_compiler()
@@ -78,8 +88,8 @@ def build(destination: Path, cache: Path) -> Path:
     destination.mkdir(parents=True, exist_ok=True)
     tasks = [("runtime", "any", cache / f"runtime-{digest}.o")]
     tasks += [
-        (variant.name, level.name, cache / f"{variant.name}-{level.name}-{digest}.o")
-        for variant in direct.VARIANTS
+        (name, level.name, cache / f"{name}-{level.name}-{digest}.o")
+        for name in pipelines()
         for level in LEVELS
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
@@ -105,7 +115,7 @@ def manifest() -> dict[str, object]:
     """Return what the loader must know: levels, the CPU features they need, pipelines."""
     import halide as hl
 
-    from pipelines import direct
+    from pipelines import direct, families
     from pipelines.levels import LEVELS
 
     numbers = {name.lower(): int(f) for name, f in hl.TargetFeature.__members__.items()}
@@ -114,7 +124,10 @@ def manifest() -> dict[str, object]:
         "feature_words": (numbers["featureend"] + 63) // 64,
         "chunk": direct.CHUNK,
         "rests": list(direct.RESTS),
-        "direct": [[v.input, v.accumulator, v.output] for v in direct.VARIANTS],
+        "families": {
+            family: [[v.input, v.accumulator, v.output] for v in module.VARIANTS]
+            for family, module in families().items()
+        },
     }
 
 

@@ -8,26 +8,10 @@ Borders do not exist here: the caller hands over an input that covers every tap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One compiled instance: the types of the input, of the sums and of the output."""
-
-    input: str
-    accumulator: str
-    output: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for the level."""
-        return f"direct_{self.input}_{self.accumulator}_{self.output}"
-
+from pipelines.types import HALIDE_TYPES, Variant, converted
 
 # The kernel always has the accumulator's type. Integer sums are exact: the caller proves from the
 # kernel that they fit. Floating sums of integers serve kernels with fractional taps.
@@ -46,15 +30,6 @@ VARIANTS = (
     Variant("int16", "int32", "int32"),
     Variant("int16", "float32", "float32"),
 )
-
-HALIDE_TYPES = {
-    "uint8": hl.UInt(8),
-    "uint16": hl.UInt(16),
-    "int16": hl.Int(16),
-    "int32": hl.Int(32),
-    "float32": hl.Float(32),
-    "float64": hl.Float(64),
-}
 
 # The kernel's rows go in chunks of CHUNK and a rest. Both are unrolled, so that each input row that
 # is loaded serves every output row of the register tile that needs it: unaligned loads, not
@@ -77,7 +52,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     tasks = hl.Param(hl.Int(32), "tasks")  # parallel tasks, each a run of rows of tiles
 
     # ---- the algorithm -------------------------------------------------------------------
-    acc, out = hl.Func("acc"), hl.Func(variant.name)
+    acc, out = hl.Func("acc"), hl.Func("direct")
 
     def tap(jx: hl.Expr, jy: hl.Expr, jz: hl.Expr) -> hl.Expr:
         value = inp[x * sx + jx * dx, y * sy + jy * dy, z * sz + jz * dz]
@@ -135,11 +110,3 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
                 special.unroll(inner)
     schedule_out(out, 1, 1)
     return out, [inp, ker, sx, sy, sz, dx, dy, dz, chunks, rest, tasks]
-
-
-def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
-    """Give a sum the output's type: rounded half to even and saturated where it is narrower."""
-    if t_acc.is_float() and t_out.is_uint():
-        top = float(2 ** t_out.bits() - 1)
-        return hl.cast(t_out, hl.cast(hl.Int(32), hl.clamp(hl.round(value), 0.0, top)))
-    return hl.saturating_cast(t_out, value)

@@ -1,17 +1,19 @@
 """The compiled library: finding it, calling it, its threads, its errors, and forked processes.
 
 Everything that can go wrong around a pipeline call is handled here, once. The rest of the package
-sees which pipelines there are, :func:`correlate`, and the thread count.
+sees which pipelines there are, :class:`Call`, and the thread count.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
+import operator
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -52,6 +54,9 @@ class Buffer(ctypes.Structure):
 
 TYPE_CODES = {"i": 0, "u": 1, "f": 2}
 
+Variant = tuple[str, str, str]
+"""The types that a pipeline was compiled for: of its input, its sums and its output."""
+
 
 @lru_cache(maxsize=1024)
 def buffer_template(
@@ -69,14 +74,17 @@ def buffer_template(
 
 @dataclass
 class Library:
-    """The loaded library: a function per pipeline, for the best level this machine offers."""
+    """The loaded library: a function per pipeline, for the best level this machine offers.
+
+    ``families`` says of each family of pipelines which types it was compiled for.
+    """
 
     level: str
     chunk: int
     rests: tuple[int, ...]
-    variants: frozenset[tuple[str, str, str]]
+    families: dict[str, frozenset[Variant]]
     handle: ctypes.CDLL
-    functions: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    functions: dict[tuple[str, Variant], Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     def rows(self, height: int) -> tuple[int, int]:
@@ -85,14 +93,14 @@ class Library:
         rest = max(fitting)
         return (height - rest) // self.chunk, rest
 
-    def function(self, variant: tuple[str, str, str]) -> Any:
-        """Return the entry point of a variant."""
+    def function(self, family: str, variant: Variant) -> Any:
+        """Return the entry point of a pipeline."""
         try:
-            return self.functions[variant]
+            return self.functions[family, variant]
         except KeyError:
-            found = self.handle[f"faltung_direct_{'_'.join(variant)}_{self.level}"]
+            found = self.handle[f"faltung_{family}_{'_'.join(variant)}_{self.level}"]
             found.restype = ctypes.c_int
-            return self.functions.setdefault(variant, found)
+            return self.functions.setdefault((family, variant), found)
 
 
 def _best_level(handle: ctypes.CDLL, levels: dict[str, list[int]], words: int) -> str:
@@ -150,7 +158,7 @@ def _load() -> Library | None:
         level,
         facts["chunk"],
         tuple(facts["rests"]),
-        frozenset(map(tuple, facts["direct"])),
+        {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
         handle,
     )
     _install_error_handler(loaded)
@@ -308,49 +316,72 @@ class Form:
     stride: tuple[int, int, int]
     dilation: tuple[int, int, int]
 
-    @property
-    def multiply_adds(self) -> int:
-        """Number of multiply-adds of the call."""
-        n = 1
-        for extent in (*self.y_shape, *self.k_shape):
-            n *= extent
-        return n
-
 
 class Call:
-    """One prepared pipeline call: everything but the addresses and the thread count."""
+    """One prepared pipeline call: everything but the two addresses and the thread count.
 
-    def __init__(self, variant: tuple[str, str, str], form: Form) -> None:
+    Parameters
+    ----------
+    family, variant
+        Which pipeline.
+    form : Form
+        Lengths and strides of input and output.
+    constants : sequence of ndarray
+        What the pipeline reads besides its input: kernels, contiguous, of its sums' dtype or int32.
+    numbers : sequence of int
+        Its scalar arguments but for the last, the number of parallel tasks.
+    work : int
+        About how many multiply-adds the call takes.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        variant: Variant,
+        form: Form,
+        constants: Sequence[Array],
+        numbers: Sequence[int],
+        work: int,
+    ) -> None:
         loaded = library()
-        assert loaded is not None, "the direct method refuses problems without the library"
-        self.loaded, self.variant = loaded, variant
-        self.function = loaded.function(variant)
-        kw, kh, _ = form.k_shape
-        x, self._x_dims = buffer_template(variant[0], form.x_shape, form.x_strides)
-        k, self._k_dims = buffer_template(variant[1], form.k_shape, (1, kw, kw * kh))
-        y, self._y_dims = buffer_template(variant[2], form.y_shape, form.y_strides)
-        self.templates = (x, k, y)
-        self.numbers = (*form.stride, *form.dilation, *loaded.rows(kh))
-        self.serial = form.multiply_adds < SERIAL_WORK
+        assert loaded is not None, "compiled methods refuse problems without the library"
+        self.loaded, self.name = loaded, f"{family} {variant}"
+        self.function = loaded.function(family, variant)
+        self.input, self._in_dims = buffer_template(variant[0], form.x_shape, form.x_strides)
+        self.output, self._out_dims = buffer_template(variant[2], form.y_shape, form.y_strides)
+        self.constants = [constant_buffer(array) for array in constants]
+        self._pointers = [ctypes.byref(buffer) for _, _, buffer in self.constants]
+        self.numbers = tuple(numbers)
+        self.serial = work < SERIAL_WORK
 
-    def __call__(self, x: int, k: int, y: int, threads: int) -> None:
-        """Run on the addresses of the input, the kernel and the output."""
-        from_template = Buffer.from_buffer_copy
-        buffers = [from_template(t) for t in self.templates]
-        for buffer, address in zip(buffers, (x, k, y), strict=True):
-            buffer.host = address
+    def __call__(self, x: int, y: int, threads: int) -> None:
+        """Run on the addresses of the input and the output."""
+        source = Buffer.from_buffer_copy(self.input)
+        target = Buffer.from_buffer_copy(self.output)
+        source.host, target.host = x, y
         tasks = 1 if self.serial or threads == 1 else threads
         if tasks > 1 and threads >= _threads.pool:
             tasks *= 8  # smaller tasks even out cores of unequal speed
-        bx, bk, by = map(ctypes.byref, buffers)
+        arguments = (ctypes.byref(source), *self._pointers, *self.numbers, tasks)
         code = _guarded(
-            self.loaded, lambda: self.function(bx, bk, *self.numbers, tasks, by), threads
+            self.loaded, lambda: self.function(*arguments, ctypes.byref(target)), threads
         )
         if code:
             messages, self.loaded.errors[:] = self.loaded.errors[:], []
             if code == -11:  # halide_error_code_out_of_memory
-                raise MemoryError(f"pipeline {self.variant}: {'; '.join(messages)}")
-            raise RuntimeError(f"pipeline {self.variant} failed ({code}): {'; '.join(messages)}")
+                raise MemoryError(f"pipeline {self.name}: {'; '.join(messages)}")
+            raise RuntimeError(f"pipeline {self.name} failed ({code}): {'; '.join(messages)}")
+
+
+def constant_buffer(array: Array) -> tuple[Array, Any, Buffer]:
+    """Return an array, kept alive, with its dimensions and its buffer."""
+    assert array.flags.c_contiguous
+    shape = array.shape[::-1]
+    steps = tuple(itertools.accumulate(shape[:-1], operator.mul, initial=1))
+    template, dims = buffer_template(array.dtype.name, shape, steps)
+    buffer = Buffer.from_buffer_copy(template)
+    buffer.host = address(array)
+    return array, dims, buffer
 
 
 def address(array: Array) -> int:
@@ -358,10 +389,10 @@ def address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def variants() -> frozenset[tuple[str, str, str]]:
-    """Return the compiled (input, accumulator, output) types; empty without the library."""
+def variants(family: str) -> frozenset[Variant]:
+    """Return what a family of pipelines was compiled for; nothing without the library."""
     loaded = library()
-    return loaded.variants if loaded else frozenset()
+    return loaded.families.get(family, frozenset()) if loaded else frozenset()
 
 
 def describe() -> str:

@@ -1,0 +1,40 @@
+"""The types that pipelines are compiled for, and how a sum becomes a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import halide as hl
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled instance: the types of the input, of the sums and of the output."""
+
+    input: str
+    accumulator: str
+    output: str
+
+    @property
+    def name(self) -> str:
+        """The symbol, but for family and level."""
+        return f"{self.input}_{self.accumulator}_{self.output}"
+
+
+HALIDE_TYPES = {
+    "uint8": hl.UInt(8),
+    "uint16": hl.UInt(16),
+    "int16": hl.Int(16),
+    "int32": hl.Int(32),
+    "int64": hl.Int(64),
+    "float32": hl.Float(32),
+    "float64": hl.Float(64),
+}
+
+
+def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
+    """Give a sum the output's type: rounded half to even and saturated where it is narrower."""
+    if t_acc.is_float() and t_out.is_uint():
+        top = float(2 ** t_out.bits() - 1)
+        return hl.cast(t_out, hl.cast(hl.Int(32), hl.clamp(hl.round(value), 0.0, top)))
+    return hl.saturating_cast(t_out, value)

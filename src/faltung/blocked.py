@@ -1,0 +1,133 @@
+"""Cut a problem into blocks, and give each block's samples to a core as plain memory.
+
+The outputs are cut into an interior, which reads the input where it lies, and strips along the
+ends, for which the boundary is laid around a copy of just the samples they need. What a core sees
+has no boundary any more: an array that covers every tap, in the dtype it works in, and the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faltung.dtypes import Array, DType, convert
+from faltung.geometry import Block
+from faltung.problem import Problem
+
+Core = Callable[[Array, Array, int], None]
+"""Computes outputs from a source that covers their taps: ``core(source, outputs, workers)``."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One block, ready to run: views of input and output, and the boundary to lay around."""
+
+    outputs: tuple[slice, ...]
+    inputs: tuple[slice, ...]
+    takes: tuple[tuple[int, Any], ...]
+    padded: tuple[int, ...] | None
+    inner: tuple[slice, ...]
+
+
+def step_of(problem: Problem, block: Block) -> Step:
+    """Prepare a block."""
+    outputs = [slice(None)] * len(problem.shape)
+    inputs = [slice(None)] * len(problem.shape)
+    inner = [slice(None)] * len(problem.shape)
+    padded = list(problem.shape)
+    takes = []
+    for axis, ends, source in zip(problem.axes, block.outputs, block.sources, strict=True):
+        outputs[axis] = slice(*ends)
+        padded[axis] = source.length
+        if source.mapped:
+            takes.append((axis, source.indices()))
+        else:
+            inputs[axis] = slice(source.first, source.stop)
+            inner[axis] = slice(source.before, source.before + source.stop - source.first)
+    pads = any(s.before or s.after for s in block.sources)
+    return Step(
+        tuple(outputs),
+        tuple(inputs),
+        tuple(takes),
+        tuple(padded) if pads else None,
+        tuple(inner),
+    )
+
+
+class Blocked:
+    """A problem's blocks, and the dtypes that a core works in.
+
+    ``pairs`` says that complex samples go to the core as real ones, with a last axis of two.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        blocks: Iterable[Block],
+        work_in: DType,
+        work_out: DType,
+        *,
+        pairs: bool = False,
+    ) -> None:
+        self.problem, self.work_in, self.work_out, self.pairs = problem, work_in, work_out, pairs
+        fill = problem.fill_value
+        self.fill = np.array([fill.real, fill.imag]) if pairs else fill
+        self.steps = [step_of(problem, block) for block in blocks]
+
+    def __call__(self, core: Core, x: Array, out: Array, workers: int) -> None:
+        """Give every block to the core, and its sums to ``out`` under the overflow rule."""
+        if self.pairs:
+            part = np.result_type(self.work_out, np.complex64)
+            sums = (
+                out if out.dtype == part and out.flags.c_contiguous else np.empty(out.shape, part)
+            )
+            self._blocks(core, as_pairs(x, part), as_pairs(sums, part), workers)
+            if sums is not out:
+                out[...] = convert(sums, out.dtype, self.problem.arithmetic.overflow)
+        else:
+            self._blocks(core, x, out, workers)
+
+    def _blocks(self, core: Core, x: Array, out: Array, workers: int) -> None:
+        overflow = self.problem.arithmetic.overflow
+        direct = out.dtype == self.work_out
+        for step in self.steps:
+            target = out[step.outputs]
+            sums = target if direct else np.empty(target.shape, self.work_out)
+            core(self._gather(step, x), sums, workers)
+            if not direct:
+                target[...] = convert(sums, out.dtype, overflow)
+
+    def _gather(self, step: Step, x: Array) -> Array:
+        """Return the samples a block needs, in the working dtype, the boundary laid around."""
+        source = x[step.inputs]
+        for axis, indices in step.takes:
+            source = source.take(indices, axis)
+        if step.padded is not None:
+            shape = step.padded + x.shape[len(step.padded) :]
+            padded = np.full(shape, self.fill, self.work_in)
+            padded[step.inner] = source
+            return padded
+        return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
+
+
+def as_pairs(array: Array, dtype: Any) -> Array:
+    """View complex numbers as a last axis of two real ones."""
+    array = np.ascontiguousarray(array, dtype)
+    return array.view(array.real.dtype).reshape(*array.shape, 2)
+
+
+def run_parts(blocked: Blocked, cores: list[Core], x: Array, out: Array, workers: int) -> None:
+    """Run one core, or those of a kernel's real and imaginary part, and put the sums together."""
+    if len(cores) == 1:
+        blocked(cores[0], x, out, workers)
+        return
+    dtype = np.dtype(blocked.problem.arithmetic.accumulator)
+    part = np.result_type(blocked.work_out, np.complex64) if blocked.pairs else blocked.work_out
+    sums = [np.empty(out.shape, part) for _ in cores]
+    for core, partial in zip(cores, sums, strict=True):
+        blocked(core, x, partial, workers)
+    with np.errstate(invalid="ignore"):
+        out[...] = (sums[0] + 1j * sums[1]).astype(dtype, copy=False)

@@ -1,0 +1,207 @@
+"""What the methods with compiled pipelines share: types, blocks, layouts and calls."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faltung import native
+from faltung.blocked import Blocked, Core, run_parts
+from faltung.dtypes import Array, holds
+from faltung.geometry import blocks
+from faltung.layout import Along, Layout, layout
+from faltung.problem import Problem
+
+SMALL = 1 << 15  # outputs up to which one padded copy of the whole input is cheapest
+COPY_BLOCK = 1 << 18  # outputs per block where samples or sums must be converted
+WORK_BLOCK = 1 << 32  # multiply-adds per block: an interrupt waits no longer than for one block
+SIZE_BLOCK = 1 << 28  # outputs per block: the pipelines count in 32 bits
+THICKNESS = 64  # bytes of sums that strips along the innermost axis are wide at least: a vector
+
+WORKING_INPUT = {"bool": "uint8", "int8": "int16"}
+NARROW = ("uint8", "uint16")
+
+
+@dataclass(frozen=True)
+class Route:
+    """The compiled types that a problem goes through."""
+
+    input: str
+    accumulator: str
+    output: str
+
+    @property
+    def variant(self) -> native.Variant:
+        """The types as the compiled library names them."""
+        return self.input, self.accumulator, self.output
+
+
+def route(problem: Problem) -> Route | str:
+    """Return the types a problem goes through, or why there are none."""
+    arithmetic, x = problem.arithmetic, np.dtype(problem.dtype)
+    name = WORKING_INPUT.get(problem.dtype, problem.dtype)
+    narrowed = arithmetic.overflow == "saturate" and arithmetic.result == name in NARROW
+    if "object" in (problem.dtype, problem.taps.dtype, arithmetic.result):
+        return "no pipeline takes Python objects"
+    if arithmetic.bound is not None:
+        if name in ("uint8", "uint16", "int16"):
+            if narrowed and name == "uint8" and holds(np.dtype(np.int16), arithmetic.bound):
+                return Route(name, "int16", name)
+            if holds(np.dtype(np.int32), arithmetic.bound):
+                return Route(name, "int32", name if narrowed else "int32")
+        if max(-arithmetic.bound[0], arithmetic.bound[1]) < 2**53 and x.itemsize <= 4:
+            return Route("float64", "float64", "float64")  # integers below 2**53 are exact in it
+        return f"sums up to {arithmetic.bound[1]} have no exact pipeline"
+    sums = np.dtype(arithmetic.accumulator)
+    real = {"complex64": "float32", "complex128": "float64"}.get(sums.name, sums.name)
+    if real not in ("float32", "float64"):
+        return f"no pipeline sums in {sums.name}"
+    if real == "float32" and name in ("uint8", "uint16", "int16") and sums.kind == "f":
+        finite = bool(np.isfinite(problem.taps.array).all())
+        return Route(name, real, name if narrowed and finite else real)
+    return Route(real, real, real)
+
+
+def spanned_axes(problem: Problem) -> frozenset[int]:
+    """Return the axes that are more than batch axes to the pipelines."""
+    pairs = zip(problem.axes, problem.geometry, strict=True)
+    return frozenset(axis for axis, along in pairs if along.taps > 1 or along.stride > 1)
+
+
+def passes_of(problem: Problem) -> int:
+    """Real passes that complex numbers take."""
+    x_complex = np.dtype(problem.dtype).kind == "c"
+    k_complex = np.dtype(problem.taps.dtype).kind == "c"
+    return (2 if x_complex else 1) * (2 if k_complex else 1)
+
+
+def real_parts(problem: Problem) -> list[Array]:
+    """Return the taps as they lie on the input, axes in the order of memory, in real parts."""
+    taps = problem.correlation_taps.transpose(np.argsort(problem.axes))
+    return [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
+
+
+Calls = Callable[[native.Form], native.Call]
+"""Prepares the call for lengths and strides: one for each real part of a kernel."""
+
+
+class Compiled:
+    """A problem with its blocks cut and its pipeline calls prepared.
+
+    ``calls`` holds, for each real part of the kernel, what makes a call; ``work`` is about the
+    number of multiply-adds for each output.
+    """
+
+    def __init__(self, problem: Problem, found: Route, calls: list[Calls], work: float) -> None:
+        self.problem, self.route = problem, found
+        self.spanned = spanned_axes(problem)
+        self.blocked = Blocked(
+            problem,
+            self._cut(work),
+            np.dtype(found.input),
+            np.dtype(found.output),
+            pairs=np.dtype(problem.dtype).kind == "c",
+        )
+        self.cores: list[Core] = [PipelineCore(self, make) for make in calls]
+
+    def _cut(self, work: float) -> Any:
+        problem, found = self.problem, self.route
+        total = math.prod(problem.result_shape)
+        if total == 0:
+            return []
+        converts = (found.input, found.output) != (problem.dtype, problem.arithmetic.result)
+        most = max(1, int(WORK_BLOCK / work))
+        copied = self._limit(min(COPY_BLOCK, most))
+        margins = [4] * len(problem.axes)
+        margins[-1] = THICKNESS // np.dtype(found.accumulator).itemsize
+        return blocks(
+            problem.geometry,
+            problem.boundary,
+            whole=total <= SMALL,
+            margins=margins,
+            limit=copied if converts else self._limit(min(SIZE_BLOCK, most)),
+            strip_limit=copied,
+        )
+
+    def _limit(self, outputs: int) -> list[int]:
+        """Return how far blocks of so many outputs may reach along each axis."""
+        problem = self.problem
+        outputs = max(1, outputs // math.prod(problem.shape[: min(problem.axes)]))
+        limit = []
+        for axis, along in zip(problem.axes, problem.geometry, strict=True):
+            inner = math.prod(problem.result_shape[axis + 1 :])
+            # blocks much shorter than the kernel would read the same samples again and again
+            limit.append(max(1, outputs // max(1, inner), 4 * along.reach // along.stride))
+        return limit
+
+    def alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
+        """Describe the axes of a block; ``order`` says which of the problem's axes each one is."""
+        convolved = dict(zip(self.problem.axes, self.problem.geometry, strict=True))
+        alongs = []
+        for sizes, axis in zip(
+            zip(x.shape, y.shape, x.strides, y.strides, strict=True), order, strict=True
+        ):
+            along = convolved.get(axis)
+            kernel = (along.taps, along.stride, along.dilation) if along else ()
+            alongs.append(Along(*sizes, *kernel))
+        return tuple(alongs)
+
+    def __call__(self, x: Array, out: Array, workers: int) -> None:
+        """Compute the problem on ``x`` into ``out`` on at most ``workers`` threads."""
+        run_parts(self.blocked, self.cores, x, out, workers)
+
+
+class PipelineCore:
+    """Hands a block to a pipeline: where it lies, or through a copy that the pipeline can take."""
+
+    def __init__(self, compiled: Compiled, make: Calls) -> None:
+        self.compiled, self.make = compiled, make
+        self.calls: dict[Any, tuple[Layout, native.Call] | None] = {}
+
+    def __call__(self, source: Array, target: Array, workers: int) -> None:
+        """Compute a block's outputs from the samples that cover its taps."""
+        prepared = self._prepared(source, target, None)
+        if prepared is not None:
+            run_loops(prepared, native.address(source), native.address(target), workers)
+            return
+        # Memory that no pipeline takes as it lies is copied, batch axes first.
+        order = tuple(sorted(range(source.ndim), key=self.compiled.spanned.__contains__))
+        source = np.ascontiguousarray(source.transpose(order))
+        sums = np.empty([target.shape[axis] for axis in order], target.dtype)
+        prepared = self._prepared(source, sums, order)
+        assert prepared is not None
+        run_loops(prepared, native.address(source), native.address(sums), workers)
+        target[...] = sums.transpose(np.argsort(order))
+
+    def _prepared(
+        self, x: Array, y: Array, order: tuple[int, ...] | None
+    ) -> tuple[Layout, native.Call] | None:
+        """Return the call for these lengths and strides; None where the block must be copied."""
+        key = (x.shape, x.strides, y.shape, y.strides, order)
+        try:
+            return self.calls[key]
+        except KeyError:
+            pass
+        alongs = self.compiled.alongs(x, y, order or tuple(range(x.ndim)))
+        found = layout(alongs, x.itemsize, y.itemsize)
+        prepared = None if found is None else (found, self.make(found.form))
+        if len(self.calls) < 256:
+            self.calls[key] = prepared
+        return prepared
+
+
+def run_loops(prepared: tuple[Layout, native.Call], x: int, y: int, workers: int) -> None:
+    """Run a call for every combination of the loops around it."""
+    found, call = prepared
+    if not found.loops:
+        call(x, y, workers)
+        return
+    for at in itertools.product(*(range(count) for count, _, _ in found.loops)):
+        dx = sum(i * step for i, (_, step, _) in zip(at, found.loops, strict=True))
+        dy = sum(i * step for i, (_, _, step) in zip(at, found.loops, strict=True))
+        call(x + dx, y + dy, workers)
