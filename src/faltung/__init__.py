@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from faltung import image as image
     from faltung import kernels as kernels
     from faltung import reference as reference
+    from faltung.analysis import analyse as analyse
     from faltung.native import get_workers as get_workers
     from faltung.native import workers as workers
     from faltung.ops import convolve as convolve
@@ -29,6 +30,7 @@ _PLACES = {
     "Plan": "planner",
     "plan_cache": "planner",
     "Problem": "problem",
+    "analyse": "analysis",
     "get_workers": "native",
     "workers": "native",
 }

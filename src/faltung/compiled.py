@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,19 +86,32 @@ def real_parts(problem: Problem) -> list[Array]:
     return [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
 
 
-Calls = Callable[[native.Form], native.Call]
-"""Prepares the call for lengths and strides: one for each real part of a kernel."""
+Calls = Callable[[native.Form], Callable[[int, int, int], None]]
+"""Prepares, for lengths and strides, ``call(input address, output address, threads)``."""
+
+
+Prepared = tuple[Layout, Callable[[int, int, int], None]]
 
 
 class Compiled:
     """A problem with its blocks cut and its pipeline calls prepared.
 
     ``calls`` holds, for each real part of the kernel, what makes a call; ``work`` is about the
-    number of multiply-adds for each output.
+    number of multiply-adds for each output, and ``thickness`` the least width of strips in bytes.
     """
 
-    def __init__(self, problem: Problem, found: Route, calls: list[Calls], work: float) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        found: Route,
+        calls: Sequence[Calls],
+        work: float,
+        *,
+        thickness: int = THICKNESS,
+        block: int = SIZE_BLOCK,
+    ) -> None:
         self.problem, self.route = problem, found
+        self.thickness, self.block = thickness, block
         self.spanned = spanned_axes(problem)
         self.blocked = Blocked(
             problem,
@@ -118,13 +131,13 @@ class Compiled:
         most = max(1, int(WORK_BLOCK / work))
         copied = self._limit(min(COPY_BLOCK, most))
         margins = [4] * len(problem.axes)
-        margins[-1] = THICKNESS // np.dtype(found.accumulator).itemsize
+        margins[-1] = self.thickness // np.dtype(found.accumulator).itemsize
         return blocks(
             problem.geometry,
             problem.boundary,
             whole=total <= SMALL,
             margins=margins,
-            limit=copied if converts else self._limit(min(SIZE_BLOCK, most)),
+            limit=copied if converts else self._limit(min(self.block, most)),
             strip_limit=copied,
         )
 
@@ -161,7 +174,7 @@ class PipelineCore:
 
     def __init__(self, compiled: Compiled, make: Calls) -> None:
         self.compiled, self.make = compiled, make
-        self.calls: dict[Any, tuple[Layout, native.Call] | None] = {}
+        self.calls: dict[Any, Prepared | None] = {}
 
     def __call__(self, source: Array, target: Array, workers: int) -> None:
         """Compute a block's outputs from the samples that cover its taps."""
@@ -178,9 +191,7 @@ class PipelineCore:
         run_loops(prepared, native.address(source), native.address(sums), workers)
         target[...] = sums.transpose(np.argsort(order))
 
-    def _prepared(
-        self, x: Array, y: Array, order: tuple[int, ...] | None
-    ) -> tuple[Layout, native.Call] | None:
+    def _prepared(self, x: Array, y: Array, order: tuple[int, ...] | None) -> Prepared | None:
         """Return the call for these lengths and strides; None where the block must be copied."""
         key = (x.shape, x.strides, y.shape, y.strides, order)
         try:
@@ -195,7 +206,7 @@ class PipelineCore:
         return prepared
 
 
-def run_loops(prepared: tuple[Layout, native.Call], x: int, y: int, workers: int) -> None:
+def run_loops(prepared: Prepared, x: int, y: int, workers: int) -> None:
     """Run a call for every combination of the loops around it."""
     found, call = prepared
     if not found.loops:
