@@ -51,6 +51,7 @@ wheel-test: wheel
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: $(SOURCES) | .venv/bin/python
+	@echo "setting up .venv and compiling the library: a minute or three, once"
 	$(BIN)/pip install -q --editable .
 	@touch $@
 

@@ -106,8 +106,9 @@ def build(destination: Path, cache: Path) -> Path:
     if finished.returncode != 0:
         unfinished.unlink(missing_ok=True)
         raise RuntimeError(f"linking the compiled library failed:\n{finished.stderr}")
+    facts = {**manifest(), "size": unfinished.stat().st_size}
     unfinished.replace(library)
-    (destination / MANIFEST).write_text(json.dumps(manifest(), indent=1) + "\n")
+    (destination / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
     return library
 
 

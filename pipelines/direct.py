@@ -25,7 +25,7 @@ VARIANTS = (
     Variant("uint8", "float32", "float32"),
     Variant("uint16", "int32", "uint16"),
     Variant("uint16", "int32", "int32"),
-    Variant("uint16", "float32", "uint16"),
+    Variant("uint16", "float64", "uint16"),
     Variant("uint16", "float32", "float32"),
     Variant("int16", "int32", "int32"),
     Variant("int16", "float32", "float32"),

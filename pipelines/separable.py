@@ -22,7 +22,7 @@ VARIANTS = (
     Variant("float64", "float64", "float64"),
     Variant("uint8", "float32", "uint8"),
     Variant("uint8", "float32", "float32"),
-    Variant("uint16", "float32", "uint16"),
+    Variant("uint16", "float64", "uint16"),
     Variant("uint16", "float32", "float32"),
     Variant("int16", "float32", "float32"),
 )

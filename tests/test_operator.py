@@ -265,6 +265,24 @@ def test_missing_and_weighted_samples_are_normalised(operation, geometry, gaps, 
     np.testing.assert_allclose(y, wanted, rtol=1e-9, atol=1e-12)
 
 
+@given(st.integers(1, 9), st.integers(1, 5), st.sampled_from(["float32", "float64"]),
+       st.integers(0, 99))  # fmt: skip
+def test_the_bound_of_a_normalised_result(n, taps, dtype, seed):
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal(n), rng.random(n) * 10.0 ** rng.integers(-9, 9, n)
+    k = rng.random(taps) * 10.0 ** rng.integers(-9, 9, taps)
+    x, w, k = x.astype(dtype), w.astype(dtype), k.astype(dtype)
+    plan = faltung.plan(n, dtype, k, weighted=True, boundary="wrap")
+    x_, w_, k_ = (a.astype(np.longdouble) for a in (x, w, k))
+
+    def sums(values):
+        return reference.convolve(values, k_, boundary="wrap")
+
+    wanted, size = (sums(v * w_) * k_.sum() / sums(w_) for v in (x_, np.abs(x_)))
+    error = np.abs(plan(x, weights=w) - wanted)
+    assert (error <= plan.error_bound * size + 1e-44).all()
+
+
 def test_ignoring_nothing_changes_nothing_and_all_missing_is_nan():
     x, k = np.arange(9.0), [0.25, 0.5, 0.25]
     plain = faltung.convolve(x, k)
@@ -288,6 +306,54 @@ def test_conjugate():
     np.testing.assert_array_equal(
         faltung.correlate(x, k, conjugate=True), faltung.correlate(x, k.conj())
     )
+
+
+def test_steps_so_long_that_the_input_cannot_be_laid_out():
+    x, k = np.arange(3, dtype="f4"), np.array([1, 2, 3], "f4")
+    for dilation in (2**28, 2**40):
+        y = faltung.convolve(x, k, dilation=dilation, boundary="wrap")
+        wanted = reference.convolve(x, k, dilation=dilation, boundary="wrap")
+        np.testing.assert_array_equal(y, wanted)
+    assert faltung.convolve(x, k[:1], dilation=2**40, stride=2**40).shape == (1,)
+
+
+def test_three_axes_before_many_channels():
+    rng = np.random.default_rng(0)
+    x, k = rng.random((4, 5, 6, 70)), rng.random((2, 3, 2))
+    y = faltung.convolve(x, k, axes=(0, 1, 2), method="direct")
+    np.testing.assert_allclose(y, reference.convolve(x, k, axes=(0, 1, 2)), rtol=1e-13)
+
+
+def test_infinite_sums_saturate_alike_on_every_path():
+    x, k = np.full(5, 255, "u1"), np.array([3e38, 3e38, 3e38], "f4")
+    options = {"dtype": "u1", "overflow": "saturate"}
+    np.testing.assert_array_equal(
+        faltung.convolve(x, k, method="direct", **options),
+        faltung.convolve(x, k, method="reference", **options),
+    )
+
+
+def test_infinite_complex_numbers_stay_in_their_part():
+    x, k = np.array([1 + 0j, np.inf, 2 - 1j]), np.array([1.0, 2.0])
+    for taps in (k, k * (1 + 1j)):
+        np.testing.assert_array_equal(
+            faltung.convolve(x, taps, method="direct"),
+            faltung.convolve(x, taps, method="reference"),
+        )
+
+
+def test_white_stays_white_in_16_bits():
+    white = np.full((80, 80), 65535, "u2")
+    for size in (9, 31, 50, 59):
+        k = faltung.kernels.box(size)
+        y = faltung.correlate(white, k, boundary="edge", dtype="u2")
+        assert (y == 65535).all()
+
+
+def test_bool_wraps_modulo_two():
+    for x in (np.array([2, 3]), np.array([2, 3], object), np.array([2.0, 3.0])):
+        y = faltung.convolve(x, [1], dtype=bool, overflow="wrap")
+        assert y.tolist() == [False, True]
 
 
 def test_nonnegative_is_a_promise_that_is_checked():

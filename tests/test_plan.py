@@ -1,5 +1,6 @@
 """Plans are values that explain themselves."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -77,6 +78,23 @@ def test_explain_tells_every_method_and_why_a_fallback_was_taken():
 def test_an_input_that_was_not_planned_is_refused(x):
     with pytest.raises(ValueError, match="this plan takes float32"):
         make()(x)
+
+
+def test_a_plan_made_with_the_library_runs_without_it():
+    plan = faltung.plan(4, "float32", np.ones(3, "f4"), method="direct")
+    code = "import pickle, sys, numpy as np; p = pickle.load(sys.stdin.buffer); " \
+        "print(p(np.ones(4, 'f4')).tolist())"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(plan),
+                          capture_output=True,
+                          env={**os.environ, "FALTUNG_NATIVE": "0"})  # fmt: skip
+    assert done.stdout.strip() == b"[2.0, 3.0, 3.0, 2.0]", done.stderr
+
+
+def test_arguments_of_other_types_are_other_plans():
+    k = np.ones(3)
+    faltung.convolve(np.ones(4), k, stride=(2,))
+    with pytest.raises(ValueError, match="stride"):
+        faltung.convolve(np.ones(4), k, stride=(2.0,))
 
 
 def test_weights_belong_to_plans_made_for_them():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import faltung
+from faltung import native
 
 X = np.random.default_rng(0).random((300, 500), np.float32)
 K = np.random.default_rng(1).random((5, 5), np.float32)
@@ -92,13 +93,120 @@ def test_one_plan_called_from_many_threads():
     assert not failures
 
 
-def test_an_interrupt_ends_a_long_call_soon():
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_several_threads_fork_and_compute_at_once():
     code = """
+import os, signal, numpy as np, faltung
+from concurrent.futures import ThreadPoolExecutor
+x, k = np.ones((500, 2000), "f4"), np.ones((5, 5), "f4")
+def job(i):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        faltung.plan(8, "f4", k[0])(x[0, :8])
+        faltung.convolve(x, k, workers=2, method="direct")
+        os._exit(0)
+    faltung.convolve(x, k, workers=2, method="direct")
+    return os.waitpid(child, 0)[1]
+faltung.convolve(x, k)  # a fork in the middle of an import is Python's own affair
+with ThreadPoolExecutor(4) as pool:
+    assert set(pool.map(job, range(80))) == {0}
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True,
+                          text=True, timeout=120)  # fmt: skip
+    assert done.stdout.strip() == "done", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_interrupts_at_any_moment_leave_no_lock_behind():
+    code = """
+import os, random, signal, threading, numpy as np, faltung
+class Interrupt(Exception): pass
+def handler(*_):
+    raise Interrupt
+signal.signal(signal.SIGALRM, handler)
+x, k = np.ones((40, 40), "f4"), np.ones((3, 3), "f4")
+faltung.convolve(x, k)
+caught = 0
+while caught < 40:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 1e-3))
+        while True:
+            faltung.convolve(x, k)
+    except Interrupt:
+        caught += 1
+signal.alarm(0)
+child = []
+def fork():  # from another thread: what the interrupted one left behind would be waited for
+    pid = os.fork()
+    if pid == 0:
+        faltung.convolve(x, k)
+        os._exit(0)
+    child.append(os.waitpid(pid, 0)[1])
+thread = threading.Thread(target=fork, daemon=True)
+thread.start()
+thread.join(30)
+print("done" if child == [0] else "stuck", flush=True)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True,
+                          text=True, timeout=120)  # fmt: skip
+    assert done.stdout.strip() == "done", done.stderr
+
+
+def test_a_signal_handler_may_convolve():
+    code = """
+import signal, numpy as np, faltung
+k = np.ones(3, "f4")
+faltung.convolve(np.ones(9, "f4"), k)
+signal.signal(signal.SIGALRM, lambda *_: faltung.convolve(np.ones(9, "f4"), k))
+signal.setitimer(signal.ITIMER_REAL, 2e-4, 2e-4)
+for _ in range(20000):
+    faltung.convolve(np.ones(8, "f4"), k)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "done", done.stderr
+
+
+@pytest.mark.parametrize("damage", ["{}", "null", '{"levels": {}}', None])
+def test_a_damaged_library_is_left_alone(tmp_path, damage):
+    folder = native.FOLDER
+    if not (folder / "libfaltung.json").exists():
+        pytest.skip("the compiled library is not built")
+    for name in ("libfaltung.so", "libfaltung.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    if damage is None:
+        with (tmp_path / "libfaltung.so").open("r+b") as library:
+            library.truncate(4096)
+    else:
+        (tmp_path / "libfaltung.json").write_text(damage)
+    code = f"""
+import pathlib, warnings
+from faltung import native
+native.FOLDER = pathlib.Path({str(tmp_path)!r})
+import faltung
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(faltung.convolve([1.0, 2.0], [1.0]).tolist(), len(caught))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[1.0, 2.0] 1", done.stderr
+
+
+@pytest.mark.parametrize("arrays", [
+    "np.zeros((6000, 6000), 'f4'), np.random.default_rng(0).random((151, 151), 'f4')",
+    "np.zeros(1 << 21, 'f4'), np.ones(1 << 20, 'f4')",
+])  # fmt: skip
+def test_an_interrupt_ends_a_long_call_soon(arrays):
+    code = f"""
 import numpy as np, faltung
-x, k = np.zeros((6000, 6000), np.float32), np.ones((151, 151), np.float32)
+x, k = {arrays}
 print("start", flush=True)
 try:
-    faltung.convolve(x, k)
+    faltung.convolve(x, k, method="direct")
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """

@@ -124,10 +124,14 @@ def run_parts(blocked: Blocked, cores: list[Core], x: Array, out: Array, workers
     if len(cores) == 1:
         blocked(cores[0], x, out, workers)
         return
-    dtype = np.dtype(blocked.problem.arithmetic.accumulator)
     part = np.result_type(blocked.work_out, np.complex64) if blocked.pairs else blocked.work_out
     sums = [np.empty(out.shape, part) for _ in cores]
     for core, partial in zip(cores, sums, strict=True):
         blocked(core, x, partial, workers)
-    with np.errstate(invalid="ignore"):
-        out[...] = (sums[0] + 1j * sums[1]).astype(dtype, copy=False)
+    real, imaginary = sums
+    with np.errstate(invalid="ignore", over="ignore"):
+        if blocked.pairs:
+            out.real = real.real - imaginary.imag
+            out.imag = real.imag + imaginary.real
+        else:
+            out.real, out.imag = real, imaginary

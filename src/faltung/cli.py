@@ -26,7 +26,7 @@ BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    r"""Convolution of pictures, with kernels by name or by their numbers.
+    """Convolution of pictures, with kernels by name or by their numbers.
 
     \b
     Examples:
@@ -61,9 +61,8 @@ def cli() -> None:
 @click.option(
     "--fill-value",
     type=int,
-    default=0,
-    show_default=True,
-    help="The value beyond the edges with --boundary constant.",
+    default=None,
+    help="The value beyond the edges with --boundary constant; 0 by default.",
 )
 @click.option(
     "--mode",
@@ -80,15 +79,16 @@ def filter_command(
     kernel: str,
     output: Path,
     boundary: str,
-    fill_value: int,
+    fill_value: int | None,
     mode: str,
     flip: bool,
     explain: bool,
     workers: int | None,
 ) -> None:
-    r"""Filter PICTURE with a kernel; size and depth of the picture stay, results saturate.
+    """Filter PICTURE with a kernel; its depth stays, and so does its size unless --mode is given.
 
-    The kernel is laid on the picture as its numbers are written.
+    The kernel is laid on the picture as its numbers are written. Results are rounded and saturate.
+    Alpha is kept as it is. Colour profiles and other notes in the file are not.
 
     \b
     Examples:
@@ -99,6 +99,8 @@ def filter_command(
     """
     from faltung import image, kernels
 
+    if fill_value is not None and boundary != "constant":
+        raise click.UsageError("--fill-value goes with --boundary constant.")
     taps = kernels.parse(kernel)
     array = image.read(picture)
     image.check_target(output, array)
@@ -107,7 +109,7 @@ def filter_command(
         "operation": operation,
         "mode": mode,
         "boundary": boundary,
-        "fill_value": fill_value,
+        "fill_value": fill_value or 0,
     }
     if explain:
         colours = array[:, :, :-1] if array.ndim == 3 and array.shape[2] in (2, 4) else array
@@ -124,7 +126,7 @@ def filter_command(
 @cli.command("kernels")
 @click.argument("name", required=False)
 def kernels_command(name: str | None) -> None:
-    r"""List the named kernels, or show the numbers of one.
+    """List the named kernels, or show the numbers of one.
 
     \b
     Examples:
@@ -155,13 +157,18 @@ def demo_command(output: Path) -> None:
     """Filter a photograph with the named kernels and draw a contact sheet."""
     from faltung import demo
 
-    demo.run(output, click.echo)
+    demo.run(output, lambda line: click.echo(printable(line)))
+
+
+def printable(text: str) -> str:
+    """Return a text that any terminal takes: names of files may be bytes that are no text."""
+    return text.encode(errors="replace").decode()
 
 
 def fail(message: str, status: int = 2) -> int:
     """Print one line of error and return the exit status."""
-    line = " ".join(message.encode(errors="replace").decode().split())  # names may be bytes
-    with suppress(OSError):  # nobody may listen any more
+    line = " ".join(printable(message).split())
+    with suppress(OSError, AttributeError):  # nobody may listen any more
         click.echo(f"{click.style('faltung: error:', fg='red')} {line}", err=True)
     return status
 
@@ -185,10 +192,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         status = cli.main(arguments, prog_name="faltung", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed
+            sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        with suppress(OSError):
+            click.echo(error.format_message())
         return 2
     except click.UsageError as error:
         hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
@@ -216,6 +225,8 @@ def main() -> None:
     def warned(message: Warning | str, *_details: object, **_more: object) -> None:
         click.echo(f"faltung: warning: {message}", err=True)
 
-    signal.signal(signal.SIGTERM, terminated)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), terminated)
     warnings.showwarning = warned
     sys.exit(run())

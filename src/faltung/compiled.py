@@ -23,6 +23,8 @@ WORK_BLOCK = 1 << 32  # multiply-adds per block: an interrupt waits no longer th
 SIZE_BLOCK = 1 << 28  # outputs per block: the pipelines count in 32 bits
 THICKNESS = 64  # bytes of sums that strips along the innermost axis are wide at least: a vector
 
+LAID_OUT = 1 << 24  # samples that a boundary may add in any case
+
 WORKING_INPUT = {"bool": "uint8", "int8": "int16"}
 NARROW = ("uint8", "uint16")
 
@@ -62,9 +64,25 @@ def route(problem: Problem) -> Route | str:
     if real not in ("float32", "float64"):
         return f"no pipeline sums in {sums.name}"
     if real == "float32" and name in ("uint8", "uint16", "int16") and sums.kind == "f":
-        finite = bool(np.isfinite(problem.taps.array).all())
+        most = problem.taps.absolute_sum * float(np.iinfo(name).max)
+        finite = most < float(np.finfo(real).max)  # no sum is NaN, of which integers make anything
         return Route(name, real, name if narrowed and finite else real)
+    if (name, real, name) == ("uint16", "float64", "uint16") and narrowed:
+        most = problem.taps.absolute_sum * 2.0**16
+        if most < float(np.finfo(real).max):
+            return Route(name, real, name)
     return Route(real, real, real)
+
+
+def too_long(problem: Problem) -> str | None:
+    """Return why a kernel with large steps between its taps should not be laid out in memory."""
+    laid = math.prod(problem.shape) * math.prod(
+        (along.span(0, along.count)[1] - along.span(0, along.count)[0]) / max(1, along.n)
+        for along in problem.geometry
+    )
+    if laid > LAID_OUT + 8 * (math.prod(problem.shape) + math.prod(problem.result_shape)):
+        return f"the input would have to be laid out to {laid:.2g} samples"
+    return None
 
 
 def spanned_axes(problem: Problem) -> frozenset[int]:
@@ -129,7 +147,7 @@ class Compiled:
             return []
         converts = (found.input, found.output) != (problem.dtype, problem.arithmetic.result)
         most = max(1, int(WORK_BLOCK / work))
-        copied = self._limit(min(COPY_BLOCK, most))
+        copied = self._limit(min(COPY_BLOCK, most), most)
         margins = [4] * len(problem.axes)
         margins[-1] = self.thickness // np.dtype(found.accumulator).itemsize
         return blocks(
@@ -137,19 +155,21 @@ class Compiled:
             problem.boundary,
             whole=total <= SMALL,
             margins=margins,
-            limit=copied if converts else self._limit(min(self.block, most)),
+            limit=copied if converts else self._limit(min(self.block, most), most),
             strip_limit=copied,
         )
 
-    def _limit(self, outputs: int) -> list[int]:
-        """Return how far blocks of so many outputs may reach along each axis."""
+    def _limit(self, outputs: int, most: int) -> list[int]:
+        """Return how far blocks of so many outputs, or ``most``, may reach along each axis."""
         problem = self.problem
-        outputs = max(1, outputs // math.prod(problem.shape[: min(problem.axes)]))
+        batches = math.prod(problem.shape[: min(problem.axes)])
+        outputs, most = max(1, outputs // batches), max(1, most // batches)
         limit = []
         for axis, along in zip(problem.axes, problem.geometry, strict=True):
             inner = math.prod(problem.result_shape[axis + 1 :])
-            # blocks much shorter than the kernel would read the same samples again and again
-            limit.append(max(1, outputs // max(1, inner), 4 * along.reach // along.stride))
+            # blocks much shorter than the kernel would copy the same samples again and again
+            reach = min(4 * along.reach // along.stride, most // max(1, inner))
+            limit.append(max(1, outputs // max(1, inner), reach))
         return limit
 
     def alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
@@ -160,7 +180,10 @@ class Compiled:
             zip(x.shape, y.shape, x.strides, y.strides, strict=True), order, strict=True
         ):
             along = convolved.get(axis)
-            kernel = (along.taps, along.stride, along.dilation) if along else ()
+            kernel = (1, 1, 1)
+            if along:  # a step that is never taken may be too long for the pipelines
+                stride = along.stride if sizes[1] > 1 else 1
+                kernel = (along.taps, stride, along.dilation if along.taps > 1 else 1)
             alongs.append(Along(*sizes, *kernel))
         return tuple(alongs)
 

@@ -51,6 +51,7 @@ OPENCV = {
     "reflect_101": "reflect",
     "reflect101": "reflect",
     "default": "reflect",
+    **dict(zip("01234", ("constant", "edge", "symmetric", "wrap", "reflect"), strict=True)),
 }
 SCIPY_2D = {"fill": "constant", "symm": "symmetric", "wrap": "wrap"}
 ASTROPY = {"fill": "constant", "extend": "edge", "wrap": "wrap"}
@@ -369,7 +370,8 @@ def translate(
 def check(d: Dialect, mode: str, k: Array) -> None:
     """Raise where the function has no such mode, or takes no such kernel."""
     if mode not in d.modes:
-        raise ValueError(f"{d.name} has no mode {mode!r}; use one of {', '.join(d.modes)}.")
+        hint = f" What goes on beyond the ends is boundary={mode!r}." if mode in d.words else ""
+        raise ValueError(f"{d.name} has no mode {mode!r}; use one of {', '.join(d.modes)}.{hint}")
     if d.ranks and k.ndim not in d.ranks:
         raise ValueError(
             f"{d.name} takes a kernel with {' or '.join(map(str, d.ranks))} axes; got {k.shape}."

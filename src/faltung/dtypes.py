@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,25 @@ class Arithmetic:
         return holds(dtype, self.bound)
 
 
+def plain_array(value: Any, name: str) -> Array:
+    """Return an array of numbers, or raise TypeError or ValueError.
+
+    Masked arrays are refused: their masks would be lost.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost; give {name}.filled(numpy.nan) "
+            f'with missing="ignore", or {name}.data with weights=~{name}.mask.'
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is no array of numbers: {error}") from None
+    if array.dtype.kind == "O" and not all(isinstance(v, Number) for v in array.ravel()):
+        raise TypeError(f"{name} is no array of numbers; it is or holds {type(value).__name__}.")
+    return array
+
+
 def overlap(a: Array, b: Array) -> bool:
     """Whether two arrays share memory; where that is hard to tell, whether they may."""
     if not np.may_share_memory(a, b):
@@ -75,23 +95,27 @@ def check_number(dtype: DType, what: str) -> None:
     if dtype.kind not in "biufcO":
         raise TypeError(
             f"{what} has dtype {dtype}; bool, integers, floats, complex numbers or Python objects "
-            f"are allowed. Convert it with np.asarray({what}, dtype=float)."
+            "are allowed."
         )
 
 
-def kernel_dtype(x: DType, k: DType, soft: bool) -> DType:
+def kernel_dtype(x: DType, k: DType, soft: bool, result: DType | None = None) -> DType:
     """Return the dtype that the taps take.
 
     A named kernel or a Python list (``soft``) takes the input's precision; an array keeps its own.
     Integer taps stay integers on an integer input. With fractional taps an integer input of 8 or
-    16 bits is computed in float32, any other in float64.
+    16 bits is computed in float32, any other in float64; so is one of 16 bits whose result is an
+    integer again, as sums in float32 would lose its last bit.
     """
     if "O" in (x.kind, k.kind):
         return np.dtype(object)
     if x.kind in "biu":
         if k.kind in "biu":
             return k
-        precision = np.dtype(np.float32 if x.itemsize <= 2 else np.float64)
+        narrow = x.itemsize == 1 or (
+            x.itemsize == 2 and (result is None or result.kind not in "iu")
+        )
+        precision = np.dtype(np.float32 if narrow else np.float64)
         if k.kind == "f" and k.itemsize > 8:
             precision = k
         return np.result_type(precision, np.complex64) if k.kind == "c" else precision
@@ -156,7 +180,7 @@ def resolve(
     ValueError
         Where ``overflow`` is unknown.
     """
-    if overflow not in OVERFLOWS:
+    if not isinstance(overflow, str) or overflow not in OVERFLOWS:
         raise ValueError(f"overflow={overflow!r} is unknown; use one of {', '.join(OVERFLOWS)}.")
     exact = x.kind in "biu" and k.dtype.kind in "biu"
     bound = integer_bound(x, k, int(fill_value)) if exact else None
@@ -170,7 +194,7 @@ def resolve(
         )
     if exact:
         return Arithmetic("int64", result.name, overflow, bound)
-    accumulator = np.result_type(x, kernel_dtype(x, k.dtype, soft))
+    accumulator = np.result_type(x, kernel_dtype(x, k.dtype, soft, dtype))
     if accumulator.kind != "O" and result.kind in "fc":
         accumulator = np.result_type(accumulator, result)
     if accumulator == np.float16:
@@ -213,9 +237,10 @@ def convert(sums: Array, result: DType, overflow: str) -> Array:
     if overflow == "raise":
         ends = int(sums.min()), int(sums.max())
         if ends[0] < low or ends[1] > high:
+            wider = "dtype='uint64'" if 0 <= ends[0] <= ends[1] < 2**64 else "a wider dtype"
             raise OverflowError(
                 f"results reach from {ends[0]} to {ends[1]} and {result} holds {low} to {high}; "
-                'ask for a wider dtype, or for overflow="saturate" or "wrap".'
+                f'ask for {wider}, or for overflow="saturate" or "wrap".'
             )
         return sums.astype(result)
     if overflow == "saturate":
@@ -232,13 +257,13 @@ def convert(sums: Array, result: DType, overflow: str) -> Array:
         return np.clip(sums, low, high).astype(result)
     if sums.dtype.kind in "fO":
         return wrapped(sums, result)
-    return sums.astype(result)
+    return (sums & 1).astype(result) if result.kind == "b" else sums.astype(result)
 
 
 def wrapped(sums: Array, result: DType) -> Array:
     """Reduce integer-valued floats or Python integers modulo the result's range."""
     if sums.dtype.kind == "f" and np.abs(sums).max() < 2.0**63:
-        return sums.astype(np.int64).astype(result)
+        return convert(sums.astype(np.int64), result, "wrap")
     bits = 1 if result.kind == "b" else 8 * result.itemsize
     flat = [int(v) & ((1 << bits) - 1) for v in sums.ravel().tolist()]
     unsigned = np.array(flat, dtype=np.uint64).reshape(sums.shape)

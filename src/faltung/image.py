@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import warnings
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -20,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
+from faltung.dtypes import plain_array
 from faltung.ops import plan
 from faltung.planner import Plan
+from faltung.problem import kernel_array
 
 Array = NDArray[Any]
 
@@ -56,9 +59,12 @@ class ImageError(ValueError):
 class TiffTag(IntEnum):
     """The entries of a TIFF file that decide what its numbers mean."""
 
+    Rows = 257
     BitsPerSample = 258
     Photometric = 262  # 0: white is zero, 1: black is zero, 2: RGB
+    Strips = 273
     Orientation = 274  # EXIF's too
+    RowsPerStrip = 278
     Planar = 284  # 2: channel after channel
 
 
@@ -139,7 +145,7 @@ def is_deep_colour(picture: Image.Image) -> bool:
     )
 
 
-def tag(picture: Image.Image, number: TiffTag, otherwise: int) -> Any:
+def tag(picture: Image.Image, number: TiffTag, otherwise: Any) -> Any:
     """Return a TIFF's entry: a number, or a tuple of one for each channel."""
     entries = getattr(picture, "tag_v2", {})
     return entries.get(number, otherwise)
@@ -194,6 +200,7 @@ def read_deep(picture: Image.Image, path: Path) -> Array:
 
 def pixels(picture: Image.Image, path: Path) -> Array:
     """Return a picture's array, converted to grey or RGB, with or without alpha."""
+    check_rows(picture, path)
     picture.load()
     kind, mode = picture.format, picture.mode
     # Pillow turns white-is-zero over for 8 bits but not for 16
@@ -211,11 +218,20 @@ def pixels(picture: Image.Image, path: Path) -> Array:
         )
     if mode == "1":
         picture = picture.convert("L")
+    elif "transparency" in picture.info:  # a colour or a palette's entries that mean nothing
+        picture = picture.convert("LA" if mode == "L" else "RGBA")
     elif mode == "P":
-        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+        picture = picture.convert("RGB")
     elif mode not in ("L", "LA", "RGB", "RGBA"):
         picture = picture.convert("RGBA" if mode in ("PA", "La", "RGBa") else "RGB")
     return np.array(picture)
+
+
+def check_rows(picture: Image.Image, path: Path) -> None:
+    """Raise where a TIFF holds fewer rows than it states: Pillow makes the others up."""
+    per_strip, strips = tag(picture, TiffTag.RowsPerStrip, 0), tag(picture, TiffTag.Strips, ())
+    if strips and per_strip and len(strips) * per_strip < tag(picture, TiffTag.Rows, 0):
+        raise ImageError(f"{path}: the picture is broken (rows are missing).")
 
 
 # ---- writing ---------------------------------------------------------------------------------
@@ -230,6 +246,8 @@ def check_target(path: str | os.PathLike[str], array: Array) -> str:
         Where the ending is unknown, the format cannot hold the picture, or the place is none.
     """
     path = Path(path)
+    if not isinstance(array, np.ndarray):
+        raise ImageError(f"{path}: a picture is an array of numbers; got {type(array).__name__}.")
     kind = FORMATS.get(path.suffix.lower())
     channels = array.shape[2] if array.ndim == 3 else 1
     deep = array.dtype.itemsize == 2
@@ -240,6 +258,10 @@ def check_target(path: str | os.PathLike[str], array: Array) -> str:
         raise ImageError(f"{path}: a picture of shape {array.shape} has no pixels to write.")
     if not is_picture(array) or channels > 4:
         raise ImageError(f"{path}: {array.dtype} {array.shape} is no picture of 8 or 16 bits.")
+    if path.suffix.lower() == ".pgm" and channels != 1:
+        raise ImageError(f"{path}: a .pgm holds grey; write colours to a .ppm or .png.")
+    if path.suffix.lower() == ".ppm" and channels == 1:
+        raise ImageError(f"{path}: a .ppm holds colours; write grey to a .pgm or .png.")
     if deep and kind not in DEEP_FORMATS:
         raise ImageError(f"{path}: {kind} holds 8 bits per colour, not 16; write a .png or .tiff.")
     if channels in (2, 4) and kind not in ALPHA_FORMATS:
@@ -249,8 +271,12 @@ def check_target(path: str | os.PathLike[str], array: Array) -> str:
     if deep and channels > 1:
         extra("imagecodecs" if kind == "PNG" else "tifffile", f"{path}: 16 bits per colour")
     try:
+        if path.is_symlink():
+            os.path.realpath(path, strict=path.exists())
         if path.is_dir():
             raise ImageError(f"{path}: this is a directory; name a file.")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ImageError(f"{path}: this file is write-protected.")
         if path.exists() and not path.is_file():
             raise ImageError(f"{path}: this is no regular file.")
         if not path.parent.is_dir():
@@ -316,9 +342,12 @@ def write(path: str | os.PathLike[str], array: Array) -> None:
 def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     """Write a file under another name beside it, then rename; leave nothing where that fails."""
     path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    mode = path.stat().st_mode if path.exists() else None
     unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
     try:
         with unfinished.open("xb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
             save(file)
             file.flush()
             os.fsync(file.fileno())
@@ -348,7 +377,7 @@ def filter_plan(
     ImageError
         Where the kernel has not two axes.
     """
-    taps = np.asarray(kernel)
+    taps, _ = kernel_array(kernel)
     if taps.ndim != 2:
         raise ImageError(
             f"a picture needs a kernel with two axes; got shape {taps.shape}. "
@@ -408,7 +437,7 @@ def filter(
     >>> filter(np.full((3, 4), 7, np.uint8), kernels.edge).max().item()
     0
     """
-    picture = np.asarray(picture)
+    picture = plain_array(picture, "picture")
     if not is_picture(picture):
         raise ImageError(
             f"a picture is uint8 or uint16, (H, W) or (H, W, C); got {picture.dtype} "

@@ -7,9 +7,11 @@ kernels are symmetric, so that :func:`faltung.convolve` gives the same.
 
 from __future__ import annotations
 
+import ast
 import difflib
-import json
 import math
+import operator
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,8 @@ class Kernel:
     source: str = ""
 
     def __post_init__(self) -> None:
+        for n in (*self.shape, *self.numerators, self.divisor):
+            operator.index(n)  # raises TypeError
         if len(self.numerators) != math.prod(self.shape) or self.divisor < 1:
             raise ValueError(
                 f"kernel {self.name!r}: {self.shape} needs as many taps, divisor >= 1."
@@ -153,7 +157,7 @@ emboss = table(
     "emboss",
     [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
     1,
-    "Relief lit from the lower right, on the picture itself; sums to 1.",
+    "Relief lit from the upper left, on the picture itself; sums to 1.",
     "Source: the usual table of convolution matrices in image editors.",
 )
 SOBEL = "Source: Sobel and Feldman (1968), as printed in Gonzalez and Woods (2018), ch. 10."
@@ -191,9 +195,10 @@ def box(size: int = 3) -> Kernel:
     >>> box(3)
     <Kernel box:3: [[1, 1, 1], [1, 1, 1], [1, 1, 1]] / 9>
     """
-    if size < 1:
-        raise ValueError(f"box: size {size} must be at least 1.")
-    about = f"Average of {size} x {size} pixels; sums to 1."
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size < 1:
+        raise ValueError(f"box: size {size!r} must be an int of at least 1.")
+    size = size.__index__()
+    about = f"Average of {size} x {size} pixels; sums to 1. Any side: box:N."
     return Kernel(f"box:{size}", (size, size), (1,) * size**2, size**2, about, USUAL)
 
 
@@ -241,8 +246,12 @@ def get(name: str) -> Kernel:
     >>> get("gaussian3")
     <Kernel gaussian3: [[1, 2, 1], [2, 4, 2], [1, 2, 1]] / 16>
     """
-    if name in NAMED:
-        return NAMED[name]
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a kernel is a text; got {type(name).__name__}.")
+    spelled = {re.sub("[._-]", "-", known): kernel for known, kernel in NAMED.items()}
+    found = spelled.get(re.sub("[._-]", "-", name))
+    if found is not None:
+        return found
     family, _, size = name.partition(":")
     if family in SIZED:
         if not size:
@@ -253,8 +262,8 @@ def get(name: str) -> Kernel:
     close = difflib.get_close_matches(name, [*NAMED, *SIZED], n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise ValueError(
-        f"there is no kernel named {name!r}.{hint} Named kernels: {', '.join(names())}; numbers "
-        "such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy files are taken too."
+        f"there is no kernel named {name!r}.{hint} Named kernels: {', '.join(NAMED)}, box:N; "
+        "numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy files are taken too."
     )
 
 
@@ -293,13 +302,17 @@ def parse(text: str) -> Kernel | NDArray[Any]:
 def load(path: str) -> NDArray[Any]:
     """Return the array in a ``.npy`` file, or raise ValueError."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise ValueError(f"kernel file {path}: this is no regular file.")
         with Path(path).open("rb") as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     except FileNotFoundError:
         raise ValueError(f"kernel file {path}: there is no such file.") from None
     except OSError as error:
         raise ValueError(f"kernel file {path}: {error.strerror or error}.") from None
-    except (ValueError, EOFError, MemoryError):
+    except Exception as error:  # NumPy parses the header as Python, with errors of every kind
+        if "regular file" in str(error):
+            raise
         raise ValueError(
             f"kernel file {path}: no array of numbers; write one with numpy.save(path, array)."
         ) from None
@@ -310,19 +323,20 @@ def literal(text: str) -> Kernel | NDArray[Any]:
     numbers, _, below = text.rpartition("]")
     divisor = below.strip().removeprefix("/").strip() or "1"
     try:
-        if below.strip() and not below.strip().startswith("/"):
+        if below.strip() and not re.fullmatch(r"/\s*\S.*", below.strip()):
             raise ValueError
-        taps = np.array(json.loads(f"{numbers}]"))
-        scale = json.loads(divisor)
-        whole = taps.dtype.kind == "i" and isinstance(scale, int)
-        if taps.dtype.kind not in "if" or not isinstance(scale, (int, float)) or not scale > 0:
+        taps = np.array(ast.literal_eval(f"{numbers}]"))
+        scale = ast.literal_eval(divisor)
+        if taps.dtype.kind not in "if" or type(scale) not in (int, float):
             raise ValueError
-    except (ValueError, RecursionError):
+        if scale == 0 or not math.isfinite(scale):
+            raise ValueError
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise ValueError(
-            f"kernel {text!r} is not a table of numbers; write rows of equal length, such as "
-            "[[0,-1,0],[-1,5,-1],[0,-1,0]] or [[1,2,1]]/4."
+            f"kernel {text!r} is not a table of numbers; write rows of equal length of plain "
+            "numbers, with a divisor at the end: [[0,-1,0],[-1,5,-1],[0,-1,0]] or [[1,2,1]]/4."
         ) from None
-    if whole and taps.size and isinstance(scale, int):
+    if taps.dtype.kind == "i" and taps.size and isinstance(scale, int) and scale > 0:
         return Kernel("given", taps.shape, tuple(taps.ravel().tolist()), scale)
     return checked(taps / scale, text)
 

@@ -118,7 +118,7 @@ def layout(axes: tuple[Along, ...], in_size: int, out_size: int) -> Layout | Non
     while len(rest) > 3:
         outermost = next((i for i, axis in enumerate(rest[:-1]) if axis.taps == 1), None)
         if outermost is None:
-            raise ValueError("the pipelines convolve over at most three axes")
+            return None  # batch axes last; they go first in a copy
         axis = rest.pop(outermost)
         loops.append((axis.n_out, axis.in_step * axis.stride, axis.out_step))
     if len(rest) == 2:

@@ -13,6 +13,7 @@ import operator
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -130,7 +131,7 @@ def library() -> Library | None:
 
 @dataclass
 class _Loading:
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Any = field(default_factory=threading.RLock)
     done: bool = False
     library: Library | None = None
 
@@ -144,9 +145,18 @@ def _load() -> Library | None:
     path = FOLDER / "libfaltung.so"
     try:
         facts = json.loads((FOLDER / "libfaltung.json").read_text())
+        if path.stat().st_size != facts["size"]:  # a cut file would end the process later
+            raise OSError(f"{path.name} has not the size that it was built with")
         handle = ctypes.CDLL(str(path))
         level = _best_level(handle, facts["levels"], facts["feature_words"])
-    except (OSError, ValueError, AttributeError) as error:
+        loaded = Library(
+            level,
+            facts["chunk"],
+            tuple(facts["rests"]),
+            {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
+            handle,
+        )
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         warnings.warn(
             f"faltung runs without its compiled library, slowly, on the reference path ({error}). "
             "Reinstall it on x86-64 Linux with a C compiler present to build the library.",
@@ -154,16 +164,9 @@ def _load() -> Library | None:
             stacklevel=2,
         )
         return None
-    loaded = Library(
-        level,
-        facts["chunk"],
-        tuple(facts["rests"]),
-        {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
-        handle,
-    )
     _install_error_handler(loaded)
-    _install_fork_hooks(loaded)
-    handle.halide_set_num_threads(max(_threads.pool, get_workers()))
+    _shared.pool = max(_shared.pool, get_workers())
+    handle.halide_set_num_threads(_shared.pool)
     return loaded
 
 
@@ -182,24 +185,35 @@ def _install_error_handler(loaded: Library) -> None:
 # ---- threads and forks -----------------------------------------------------------------------
 
 
-@dataclass
-class _Threads:
-    """The thread count, and the count of running calls that a fork has to wait for."""
+class _Threads(threading.local):
+    """Each thread's own lock: held by its pipeline call, and by a fork while there must be none."""
 
-    workers: int | None = None
-    pool: int = 1
-    running: int = 0
-    forking: bool = False
-    idle: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        with _shared.lock:
+            _shared.locks.add(self.lock)
 
 
+class _Shared:
+    """The thread count, and what a fork must hold: see :func:`_before_fork`."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers
+        self.pool = 1
+        self.lock = threading.RLock()
+        self.locks: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.held: list[Any] = []
+
+
+_shared = _Shared()
 _threads = _Threads()
+MOST_WORKERS = 1024
 
 
 @cache
 def _cpu_count() -> int:
     env = os.environ.get("FALTUNG_WORKERS", "")
-    if env.isdigit() and int(env) > 0:
+    if env.isascii() and env.isdigit() and 0 < int(env) <= MOST_WORKERS:
         return int(env)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -212,13 +226,14 @@ def get_workers() -> int:
     >>> get_workers() >= 1
     True
     """
-    return _threads.workers or _cpu_count()
+    return _shared.workers or _cpu_count()
 
 
 def check_workers(n: Any) -> int:
     """Return a thread count, or raise ValueError."""
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
-        raise ValueError(f"workers={n!r} must be an int of at least 1.")
+    known = not isinstance(n, bool) and hasattr(n, "__index__")
+    if not known or not 1 <= n.__index__() <= MOST_WORKERS:
+        raise ValueError(f"workers={n!r} must be an int from 1 to {MOST_WORKERS}.")
     return int(n.__index__())
 
 
@@ -243,60 +258,69 @@ class workers:  # noqa: N801  (used like a function)
     """
 
     def __init__(self, n: int) -> None:
-        self._before = _threads.workers
-        _threads.workers = check_workers(n)
+        self._before = _shared.workers
+        _shared.workers = check_workers(n)
 
     def __enter__(self) -> workers:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        _threads.workers = self._before
+        _shared.workers = self._before
 
 
-def _install_fork_hooks(loaded: Library) -> None:
-    """Shut the thread pool down around a fork: its threads do not exist in the child.
+# Halide's threads do not exist in a forked child, so its pool is shut down around a fork, when no
+# pipeline runs. A call holds its thread's lock, the fork takes those of all threads: `with lock`
+# gives them back whatever interrupts it, which counting calls would not.
 
-    Calls that run in other threads are waited for first, and new ones wait for the fork.
-    """
-    if not hasattr(os, "register_at_fork"):
-        return
 
-    def before() -> None:
-        with _threads.idle:
-            _threads.forking = True
-            while _threads.running:
-                _threads.idle.wait()
-        loaded.handle.halide_shutdown_thread_pool()
+def _before_fork() -> None:
+    _shared.lock.acquire()  # one fork at a time, and no new threads meanwhile
+    for lock in list(_shared.locks):
+        lock.acquire()
+        _shared.held.append(lock)
+    if _loading.library is not None:
+        _loading.library.handle.halide_shutdown_thread_pool()
 
-    def after() -> None:
-        with _threads.idle:
-            _threads.forking = False
-            _threads.idle.notify_all()
 
-    def after_in_child() -> None:
-        _threads.idle = threading.Condition()  # its lock may be held by a thread that is gone
-        _threads.running, _threads.forking = 0, False
+def _after_fork_in_parent() -> None:
+    while _shared.held:
+        _shared.held.pop().release()
+    _shared.lock.release()
 
-    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
+
+def _after_fork_in_child() -> None:
+    global _shared, _threads
+    _shared = _Shared(_shared.workers)
+    _threads = _Threads()
+    _loading.lock = threading.RLock()  # it may be held by a thread that is gone
+    for renew in _renewals:
+        renew()
+
+
+_renewals: list[Callable[[], None]] = []
+
+
+def renew_after_fork(renew: Callable[[], None]) -> None:
+    """Have locks renewed in a forked child, where the threads that hold them are gone."""
+    _renewals.append(renew)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
-    """Run one pipeline call, counted so that a fork can wait for it."""
-    state = _threads
-    with state.idle:
-        while state.forking:
-            state.idle.wait()
-        if threads > state.pool:
-            state.pool = threads
-            loaded.handle.halide_set_num_threads(threads)
-        state.running += 1
-    try:
+    """Run one pipeline call while no fork happens."""
+    with _threads.lock:
+        if threads > _shared.pool:
+            with _shared.lock:
+                _shared.pool = max(threads, _shared.pool)
+                loaded.handle.halide_set_num_threads(_shared.pool)
         return call()
-    finally:
-        with state.idle:
-            state.running -= 1
-            if state.forking and not state.running:
-                state.idle.notify_all()
 
 
 # ---- the pipeline call -----------------------------------------------------------------------
@@ -360,7 +384,7 @@ class Call:
         target = Buffer.from_buffer_copy(self.output)
         source.host, target.host = x, y
         tasks = 1 if self.serial or threads == 1 else threads
-        if tasks > 1 and threads >= _threads.pool:
+        if tasks > 1 and threads >= _shared.pool:
             tasks *= 8  # smaller tasks even out cores of unequal speed
         arguments = (ctypes.byref(source), *self._pointers, *self.numbers, tasks)
         code = _guarded(

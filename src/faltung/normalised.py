@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import Arithmetic, Array, DType, convert
+from faltung.dtypes import Arithmetic, Array, DType, convert, plain_array
 from faltung.methods import Run
 from faltung.problem import Problem, Taps
+
+MOST = 1e18  # of weights: their sums stay within float32
 
 
 def split(problem: Problem) -> tuple[Problem, Problem]:
@@ -93,9 +95,11 @@ def checked_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     """Return the weights broadcast to the input's shape."""
     if weights is None:
         return np.ones(shape, dtype)
-    given = np.asarray(weights)
+    given = plain_array(weights, "weights")
     try:
-        w = np.broadcast_to(given.astype(dtype), shape)
+        if given.dtype.kind not in "biuf":
+            raise TypeError
+        w = np.broadcast_to(given.astype(np.result_type(given, np.float64)), shape)
     except (ValueError, TypeError):
         raise ValueError(
             f"weights of shape {given.shape} and dtype {given.dtype} do not go with an input of "
@@ -103,4 +107,6 @@ def checked_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
         ) from None
     if not (w >= 0).all() or np.isinf(w).any():
         raise ValueError("weights must be finite and at least 0; 0 marks a missing sample.")
-    return w
+    if not MOST**-1 <= w.max(initial=0) <= MOST and w.any():
+        raise ValueError(f"the greatest weight must lie between {MOST**-1:g} and {MOST:g}.")
+    return w.astype(dtype)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import Array, overlap
+from faltung.dtypes import Array, overlap, plain_array
 from faltung.planner import Plan, plan_for
-from faltung.problem import Default, Options
+from faltung.problem import Default, Options, lengths, number_type
 
 SAME, CONSTANT, RAISE, PROPAGATE = map(Default, ("same", "constant", "raise", "propagate"))
 Ints = int | Sequence[int]
@@ -74,11 +74,16 @@ def convolve(
         int32 or int64, whichever provably holds every sum; 8- and 16-bit integers with fractional
         taps give float32, other integers float64.
     overflow : {"raise", "saturate", "wrap"}
-        What becomes of a sum that an integer ``dtype`` cannot hold. Rounding is half to even.
+        What becomes of a sum that an integer ``dtype`` cannot hold. Rounding is half to even. NaN,
+        which no integer holds, raises, or becomes 0.
     missing : {"propagate", "ignore"}
-        NaN wherever a tap meets a NaN, or normalised convolution over the samples that are there.
+        NaN wherever a tap meets a NaN, or normalised convolution over the samples that are there:
+        ``sum(k) * (k * (w x)) / (k * w)`` with ``w = 0`` for NaN and 1 otherwise (Knutsson and
+        Westin, 1993), for kernels without negative taps. It is the average of what is there where
+        the taps sum to 1, and NaN where nothing is. The fill value counts as a sample;
+        ``fill_value=numpy.nan`` makes it missing, too.
     weights : array_like, optional
-        Weight of each sample, at least 0, for normalised convolution; broadcast to ``x``.
+        The ``w`` of that formula, at least 0, broadcast to ``x``.
     tolerance : float, optional
         Error, relative to ``|k| * |x|``, up to which cheaper methods may be used.
     nonnegative : bool
@@ -86,7 +91,8 @@ def convolve(
     method : str
         "auto", or the name of a method: "direct" or "reference".
     out : ndarray, optional
-        Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``.
+        Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``. After
+        an error it may hold a part of the result.
     workers : int, optional
         Number of threads. The result has the same bits for any number.
     dialect : str, optional
@@ -188,15 +194,7 @@ def call(
     dialect: str | None,
 ) -> Array:
     """Take the steps from arguments to result."""
-    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
-        raise TypeError(
-            "x is a masked array, whose mask would be lost; give x.filled(numpy.nan) with "
-            'missing="ignore", or x.data with weights=~x.mask.'
-        )
-    try:
-        x = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"x is no array of numbers: {error}") from None
+    x = plain_array(x, "x")
     if dialect is not None:
         from faltung import dialects
 
@@ -287,5 +285,4 @@ nonnegative, method, conjugate
         mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow,
         missing, weighted, tolerance, nonnegative, method, conjugate,
     )  # fmt: skip
-    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    return plan_for(operation, sizes, np.dtype(dtype), k, options)
+    return plan_for(operation, lengths(shape), number_type(dtype, "the input's dtype"), k, options)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from faltung import native, normalised
-from faltung.dtypes import Array, DType, overlap
+from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.kernels import Kernel
 from faltung.machine import MACHINE
 from faltung.methods import Cost, Method, Run, direct, reference, separable
@@ -66,12 +67,19 @@ class Plan:
 
     @property
     def error_bound(self) -> float:
-        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact."""
-        return BY_NAME[self.method].error_bound(self.problem)
+        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact.
+
+        A result that is rounded to integers is off by at most half a unit more. With missing or
+        weighted samples, ``|k| * |x|`` is the same normalised convolution of magnitudes.
+        """
+        return bound_of(BY_NAME[self.method], self.problem)
 
     @cached_property
     def _run(self) -> Run:
-        return BY_NAME[self.method].prepare(self.problem)
+        method = BY_NAME[self.method]
+        if not method.supports(self.problem).ok:  # pickled where there was a compiled library
+            method = BY_NAME[choose(replace(self.problem, method="auto")).method]
+        return method.prepare(self.problem)
 
     @cached_property
     def _weighing(self) -> tuple[Run, Run]:
@@ -114,7 +122,7 @@ class Plan:
         [3.0, 4.0, 4.0, 4.0, 3.0]
         """
         problem = self.problem
-        x = np.asarray(x)
+        x = plain_array(x, "x")
         if x.shape != problem.shape or (
             x.dtype != problem.dtype and x.dtype.newbyteorder("=") != problem.dtype
         ):
@@ -199,13 +207,13 @@ class Plan:
             f"  result     {self.dtype} {self.shape}, computed in {sums_text(p)}",
             f"  work       {p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, "
             f"{out_size:,} bytes out",
-            f"  error      {error_text(self.error_bound)}",
+            f"  error      {error_text(self.error_bound, p)}",
         ]
         if p.missing == "ignore" or p.weighted:
-            lines.append("  missing    normalised by the weight that is there, |k| * w / sum |k|")
+            lines.append("  normalised y = sum(k) * (k * (w x)) / (k * w), w = 0 for NaN")
         lines.append("  methods    predicted ms   scratch MB   error bound")
         for c in self.candidates():
-            mark = "chosen" if c.method == self.method else "taken" if c.taken else "refused"
+            mark = "chosen" if c.method == self.method else "possible" if c.taken else "refused"
             if c.cost is None or c.error_bound is None:
                 numbers = f"{'-':>12}   {'-':>10}   {'-':>11}"
             else:
@@ -234,9 +242,21 @@ def sums_text(problem: Problem) -> str:
     return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
 
 
-def error_text(bound: float) -> str:
+def error_text(bound: float, problem: Problem) -> str:
     """Say what the error bound means."""
-    return "none, the sums are exact" if bound == 0 else f"at most {bound:.2g} * (|k| * |x|)"
+    if bound == 0:
+        return "none, the sums are exact"
+    rounded = ", and half a unit to round" if problem.result_dtype.kind in "biu" else ""
+    return f"at most {bound:.2g} * (|k| * |x|){rounded}"
+
+
+def bound_of(method: Method, problem: Problem) -> float:
+    """Return the error bound of a method's answer, through the quotient of a normalised one."""
+    if not problem.normalised:
+        return method.error_bound(problem)
+    parts = [choose(part) for part in normalised.split(problem)]
+    eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
+    return sum(part.error_bound for part in parts) + 8 * eps
 
 
 def check_out(out: Any, plan: Plan, x: Array) -> None:
@@ -264,7 +284,7 @@ def consider(method: Method, problem: Problem) -> Candidate:
         True,
         verdict.note,
         method.cost(problem, MACHINE),
-        method.error_bound(problem),
+        bound_of(method, problem),
     )
 
 
@@ -277,7 +297,7 @@ def choose(problem: Problem) -> Plan:
         Where the method that was asked for is unknown or refuses.
     """
     if problem.method != "auto":
-        if problem.method not in BY_NAME:
+        if not isinstance(problem.method, str) or problem.method not in BY_NAME:
             raise ValueError(
                 f"method={problem.method!r} is unknown; use auto, {', '.join(BY_NAME)}."
             )
@@ -303,7 +323,11 @@ class PlanCache:
     def __init__(self, size: int) -> None:
         self.size = size
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._lock = threading.Lock()
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new lock; reentrant, as a signal's handler may convolve, too."""
+        self._lock = threading.RLock()
 
     def get(self, key: Any) -> Plan | None:
         """Return the plan made for these arguments, if it is still here."""
@@ -327,6 +351,7 @@ class PlanCache:
 
 
 _cache = PlanCache(256)
+native.renew_after_fork(_cache.renew)
 CACHED_KERNEL = 1 << 16  # bytes: plans of larger kernels are not kept
 
 
@@ -364,7 +389,7 @@ class plan_cache:  # noqa: N801  (used like a function)
 def kernel_key(k: Any) -> Any:
     """Return a hashable stand-in for a kernel, or None where it should not be kept."""
     if isinstance(k, np.ndarray):
-        if k.dtype == object or k.nbytes > CACHED_KERNEL:
+        if isinstance(k, np.ma.MaskedArray) or k.dtype == object or k.nbytes > CACHED_KERNEL:
             return None
         return k.shape, k.dtype, k.tobytes()
     return k if isinstance(k, Kernel) else None
@@ -376,7 +401,7 @@ def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -
     if stand_in is None:
         return choose(build(operation, shape, dtype, k, options))
     # equal numbers of other types (1, 1.0, True) are not the same argument
-    key = (operation, shape, dtype, stand_in, options, tuple(map(type, options)), _environment())
+    key = (operation, shape, dtype, stand_in, options, types_of(options), _environment())
     try:
         found = _cache.get(key)
     except TypeError:  # an argument is a list or an array
@@ -385,6 +410,11 @@ def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -
         found = choose(build(operation, shape, dtype, k, options))
         _cache.put(key, found)
     return found
+
+
+def types_of(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the types of the values, and of what tuples among them hold."""
+    return tuple(types_of(v) if type(v) is tuple else type(v) for v in values)
 
 
 def _environment() -> Any:

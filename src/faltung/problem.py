@@ -13,10 +13,19 @@ import numpy as np
 
 from faltung import geometry
 from faltung.boundary import BOUNDARIES
-from faltung.dtypes import Arithmetic, Array, DType, check_number, kernel_dtype, resolve
+from faltung.dtypes import (
+    Arithmetic,
+    Array,
+    DType,
+    check_number,
+    kernel_dtype,
+    plain_array,
+    resolve,
+)
 from faltung.kernels import Kernel
 
 MISSING = ("propagate", "ignore")
+GREATEST = 1 << 40  # of a stride, a dilation or an anchor: positions stay within 64 bits
 
 
 class Default(str):
@@ -159,11 +168,10 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
     """Return the taps as an array and whether they take the input's precision."""
     if k is None:
         raise TypeError("k is None; give a kernel: a list, an array, or one of faltung.kernels.")
+    if isinstance(k, str):
+        raise TypeError(f"the kernel is the text {k!r}; give faltung.kernels.get({k!r}).")
     soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
-    try:
-        array = np.asarray(k)
-    except ValueError as error:
-        raise ValueError(f"the kernel is no array of numbers: {error}") from None
+    array = plain_array(k, "the kernel")
     return array.astype(array.dtype.newbyteorder("="), copy=False), soft
 
 
@@ -174,10 +182,27 @@ def per_axis(value: Any, count: int, name: str, least: int) -> tuple[int, ...]:
         ints = tuple(op.index(v) for v in values)
     except TypeError:
         ints = ()
-    if len(ints) != count or any(v < least for v in ints):
+    if len(ints) != count or any(not least <= v <= GREATEST for v in ints):
+        text = repr(value) if np.size(value) < 10 else f"an array of {np.size(value)}"
         raise ValueError(
-            f"{name}={value!r} is not allowed; give an int of at least {least}, or one for each "
-            f"of the {count} convolved axes."
+            f"{name}={text} is not allowed; give an int of at least {least} and at most 2**40, "
+            f"or one for each of the {count} convolved axes."
+        )
+    return ints
+
+
+def lengths(shape: Any) -> tuple[int, ...]:
+    """Return the shape of an input."""
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    try:
+        ints = tuple(op.index(n) for n in sizes)
+    except TypeError:
+        ints = (-1,)
+    if any(n < 0 for n in ints):
+        text = repr(shape) if np.size(shape) < 10 else type(shape).__name__
+        raise ValueError(
+            f"shape={text} must be an int or a tuple of ints of at least 0, as in "
+            "plan(shape, dtype, k)."
         )
     return ints
 
@@ -195,7 +220,8 @@ def convolved_axes(axes: Any, shape: tuple[int, ...], kernel: tuple[int, ...]) -
                 "Give a kernel with as many axes as are convolved over."
             )
         return tuple(range(len(shape) - len(kernel), len(shape)))
-    given = per_axis(axes, len(axes) if isinstance(axes, (tuple, list)) else 1, "axes", -len(shape))
+    several = len(axes) if isinstance(axes, (tuple, list)) or np.ndim(axes) == 1 else 1
+    given = per_axis(axes, several, "axes", -len(shape))
     if any(a >= len(shape) for a in given) or len({a % len(shape) for a in given}) != len(given):
         raise ValueError(f"axes={axes!r} must be different axes of an input of shape {shape}.")
     if len(given) != len(kernel):
@@ -208,8 +234,10 @@ def convolved_axes(axes: Any, shape: tuple[int, ...], kernel: tuple[int, ...]) -
 
 def boundaries(boundary: Any, count: int) -> tuple[str, ...]:
     """Return one boundary name per axis."""
-    names = (boundary,) * count if isinstance(boundary, str) else tuple(boundary)
-    if len(names) != count or any(name not in BOUNDARIES for name in names):
+    names: tuple[Any, ...] = (boundary,) * count
+    if isinstance(boundary, (tuple, list)):
+        names = tuple(boundary)
+    if len(names) != count or any(not isinstance(b, str) or b not in BOUNDARIES for b in names):
         raise ValueError(
             f"boundary={boundary!r} is not allowed; use one of {', '.join(BOUNDARIES)}, or one "
             f"for each of the {count} convolved axes."
@@ -249,16 +277,16 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     if operation not in geometry.OPERATIONS:
         raise ValueError(f"operation={operation!r} is unknown; use convolve or correlate.")
     o = options
-    x_dtype = np.dtype(dtype).newbyteorder("=")
-    shape = per_axis(shape, len(shape) if isinstance(shape, (tuple, list)) else 1, "shape", 0)
+    shape = lengths(shape)
+    x_dtype = number_type(dtype, "the input's dtype").newbyteorder("=")
     array, soft = kernel_array(k)
     check_number(x_dtype, "x")
     check_number(array.dtype, "k")
     axes = convolved_axes(o.axes, shape, array.shape)
     rank = len(axes)
-    if o.mode not in geometry.MODES:
+    if not isinstance(o.mode, str) or o.mode not in geometry.MODES:
         raise ValueError(f"mode={o.mode!r} is unknown; use one of {', '.join(geometry.MODES)}.")
-    if o.missing not in MISSING:
+    if not isinstance(o.missing, str) or o.missing not in MISSING:
         raise ValueError(f"missing={o.missing!r} is unknown; use one of {', '.join(MISSING)}.")
     if o.anchor is None:
         anchor = tuple(geometry.default_anchor(taps) for taps in array.shape)
@@ -280,7 +308,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     if o.conjugate:
         array = np.conjugate(array)
     fill_value = fill_for(o.fill_value, x_dtype)
-    want = None if o.dtype is None else np.dtype(o.dtype).newbyteorder("=")
+    want = None if o.dtype is None else number_type(o.dtype, "dtype").newbyteorder("=")
     if o.weighted and array.dtype.kind in "biu":  # a quotient of sums is no integer
         array = array.astype(kernel_dtype(x_dtype, np.dtype(float), soft))
     arithmetic = resolve(
@@ -293,7 +321,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     )
     taps = array
     if not arithmetic.exact:
-        taps = array.astype(kernel_dtype(x_dtype, array.dtype, soft))
+        taps = in_precision(array, kernel_dtype(x_dtype, array.dtype, soft, want))
     problem = Problem(
         operation,
         shape,
@@ -315,7 +343,39 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         o.conjugate,
     )
     check_fit(problem)
+    check_average(problem)
     return problem
+
+
+def number_type(dtype: Any, what: str) -> DType:
+    """Return a dtype, or raise TypeError."""
+    try:
+        found: DType = np.dtype(dtype)
+        return found
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} is {dtype!r}, which is no dtype; give one as 'float32'.") from None
+
+
+def in_precision(taps: Array, dtype: DType) -> Array:
+    """Return the taps in the precision that they are used in, or raise where it is too small."""
+    with np.errstate(over="ignore"):
+        converted = taps.astype(dtype)
+    if dtype.kind in "fc" and not (np.isfinite(converted) | ~np.isfinite(taps)).all():
+        raise ValueError(
+            f"a tap of {np.abs(taps).max():g} is beyond {dtype}, the precision of the input; give "
+            "the kernel as an array of float64, or convert the input."
+        )
+    return converted
+
+
+def check_average(problem: Problem) -> None:
+    """Raise where missing or weighted samples meet a kernel that is no average."""
+    k = problem.taps.array
+    if (problem.missing == "ignore" or problem.weighted) and (k.dtype.kind == "c" or (k < 0).any()):
+        raise ValueError(
+            'missing="ignore" and weights= average over what is there, for which no tap may be '
+            "negative or complex; fill the gaps first, or subtract two averages."
+        )
 
 
 def check_fit(problem: Problem) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from faltung.boundary import FILL, index_map
-from faltung.dtypes import Array, convert
+from faltung.dtypes import Array, convert, data_bound, holds, plain_array
 from faltung.problem import Options, Problem, build
 
 
@@ -64,10 +64,28 @@ def correlate(x: Any, k: Any, **options: Any) -> Array:
 
 
 def _call(operation: str, x: Any, k: Any, options: dict[str, Any]) -> Array:
-    x = np.asarray(x)
+    x = plain_array(x, "x")
     problem = build(operation, x.shape, x.dtype, k, Options(**options))
-    sums = evaluate(problem, x, problem.arithmetic.accumulator)
+    if problem.normalised:
+        raise ValueError("the definition has no missing or weighted samples; leave them out.")
+    accumulator = problem.arithmetic.accumulator
+    if problem.arithmetic.exact:
+        accumulator = exact_accumulator(problem, x)
+    sums = evaluate(problem, x, accumulator)
     return convert(sums, problem.result_dtype, problem.arithmetic.overflow)
+
+
+def exact_accumulator(problem: Problem, x: Array) -> str:
+    """Return int64 where the sums of this input provably fit, else Python integers."""
+    bound = problem.arithmetic.bound
+    assert bound is not None
+    int64 = np.dtype(np.int64)
+    if holds(int64, bound) or problem.arithmetic.overflow == "wrap" or x.size == 0:
+        return "int64"
+    ends = int(x.min()), int(x.max())
+    fill = problem.fill_value
+    bound = data_bound(problem.taps.array, min(*ends, fill), max(*ends, fill))
+    return "int64" if holds(int64, bound) else "object"
 
 
 def evaluate(
@@ -101,5 +119,17 @@ def evaluate(
                 along[axis] = -1
                 outside = outside | (indices == FILL).reshape(along)
             value = np.where(outside, np.asarray(problem.fill_value, x.dtype), value)
-            y += k[j] * value.astype(accumulator)
+            add_product(y, k[j], value.astype(accumulator))
     return y
+
+
+def add_product(y: Array, tap: Any, value: Array) -> None:
+    """Add a tap times a value, complex numbers part by part: NumPy gives inf * (1 + 0j) a NaN."""
+    if y.dtype.kind != "c":
+        y += tap * value
+        return
+    y.real += tap.real * value.real
+    y.imag += tap.real * value.imag
+    if tap.imag != 0:
+        y.real -= tap.imag * value.imag
+        y.imag += tap.imag * value.real

@@ -17,6 +17,7 @@ from faltung.compiled import (
     real_parts,
     route,
     spanned_axes,
+    too_long,
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
@@ -34,6 +35,8 @@ def supports(problem: Problem) -> Verdict:
     found = route(problem)
     if isinstance(found, str):
         return Verdict(False, found)
+    if why := too_long(problem):
+        return Verdict(False, why)
     spanned = spanned_axes(problem)
     if len(spanned) > 3:
         return Verdict(False, f"the kernel spans {len(spanned)} axes and the pipelines at most 3")

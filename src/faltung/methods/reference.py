@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from faltung import reference
-from faltung.dtypes import Array, convert, data_bound, holds
+from faltung.dtypes import Array, convert
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict
 from faltung.problem import Problem
@@ -39,26 +39,13 @@ def error_bound(problem: Problem) -> float:
     return complex_factor * (problem.taps.size + 1) * eps + last
 
 
-def exact_accumulator(problem: Problem, x: Array) -> str:
-    """Return int64 where the sums of this input provably fit, else Python integers."""
-    bound = problem.arithmetic.bound
-    assert bound is not None
-    int64 = np.dtype(np.int64)
-    if holds(int64, bound) or problem.arithmetic.overflow == "wrap" or x.size == 0:
-        return "int64"
-    ends = int(x.min()), int(x.max())
-    fill = problem.fill_value
-    bound = data_bound(problem.taps.array, min(*ends, fill), max(*ends, fill))
-    return "int64" if holds(int64, bound) else "object"
-
-
 def prepare(problem: Problem) -> Run:
     """Return the loop over blocks of rows of the first convolved axis."""
 
     def run(x: Array, out: Array, workers: int) -> None:
         accumulator = problem.arithmetic.accumulator
         if problem.arithmetic.exact:
-            accumulator = exact_accumulator(problem, x)
+            accumulator = reference.exact_accumulator(problem, x)
         axis = problem.axes[0]
         count = problem.geometry[0].count
         others = max(1, out.size // max(1, count))

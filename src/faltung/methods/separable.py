@@ -15,7 +15,16 @@ import numpy as np
 
 from faltung import native
 from faltung.analysis import Factors, factor
-from faltung.compiled import SIZE_BLOCK, Compiled, Route, passes_of, real_parts, route, spanned_axes
+from faltung.compiled import (
+    SIZE_BLOCK,
+    Compiled,
+    Route,
+    passes_of,
+    real_parts,
+    route,
+    spanned_axes,
+    too_long,
+)
 from faltung.dtypes import Array, DType
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, direct
@@ -48,6 +57,8 @@ def supports(problem: Problem) -> Verdict:
     found = route(problem)
     if isinstance(found, str):
         return Verdict(False, found)
+    if why := too_long(problem):
+        return Verdict(False, why)
     if problem.arithmetic.exact:
         return Verdict(False, "exact integers are summed directly")
     taps = sum(n > 1 for n in problem.taps.shape)
