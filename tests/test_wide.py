@@ -12,7 +12,7 @@ from faltung.problem import Options, build
 
 METHODS = ("wide", "wide_fft")
 WIDE = ("int32", "uint32", "int64", "uint64")
-RESULTS = (None, "int64", "uint64", "int32", "uint8", "float64", "object")
+RESULTS = (None, "int64", "uint64", "int32", "uint8", "float64", "object", "bool")
 
 
 def drawn(rng, shape, dtype, bits):
@@ -124,7 +124,7 @@ def test_blocks_of_long_inputs(monkeypatch, shape, taps, options, bits):
     assert (y == wanted).all()
     assert (faltung.convolve(x, k, method="wide_fft", **call) == wanted).all()
     # small blocks: several of them, and pieces of the batches
-    monkeypatch.setattr(wide, "COPY_BLOCK", 3000)
+    monkeypatch.setattr(wide, "BLOCK", 3000)
     monkeypatch.setattr(wide_fft, "MOST", 4096)
     wide_fft.sizes.cache_clear()
     saturated = [

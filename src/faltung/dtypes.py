@@ -232,6 +232,8 @@ def convert(sums: Array, result: DType, overflow: str) -> Array:
         return np.clip(sums, low, high).astype(result)
     if sums.dtype.kind in "fO":
         return wrapped(sums, result)
+    if result.kind == "b":
+        return (sums & 1).astype(result)
     return sums.astype(result)
 
 

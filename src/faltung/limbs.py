@@ -92,7 +92,7 @@ def ways(x_width: int, k_width: int) -> tuple[tuple[int, int, int, int, int], ..
     limbs have one length, for pairs to meet on diagonals.
     """
     found: dict[tuple[int, int], tuple[int, int, int, int, int]] = {}
-    for bits in range(2, max(x_width, k_width) + 1):
+    for bits in range(2, max(2, x_width, k_width) + 1):
         for x_bits, k_bits in ((bits, bits), (x_width, bits), (bits, k_width)):
             x_bits, k_bits = min(x_bits, x_width), min(k_bits, k_width)
             counts = -(-x_width // x_bits), -(-k_width // k_bits)
@@ -189,12 +189,19 @@ def join(diagonals: list[Array], shift: int, result: DType, overflow: str) -> Ar
 # ---- blocks of bounded size --------------------------------------------------------------------
 
 
-def block_lengths(axes: tuple[Axis, ...], least: list[int], outputs: int) -> list[int]:
-    """Return how long blocks of about so many outputs are: ``least``, and longer from inside on."""
-    lengths = [min(axis.count, n) for axis, n in zip(axes, least, strict=True)]
+def block_lengths(axes: tuple[Axis, ...], outputs: int) -> list[int]:
+    """Return how long blocks of about so many outputs are along each axis.
+
+    Blocks much shorter than the kernel would read the same samples again and again; beyond that
+    they grow from the innermost axis on.
+    """
+    for times in (4, 2, 1):
+        lengths = [max(1, min(a.count, times * a.reach // a.stride)) for a in axes]
+        if math.prod(lengths) <= outputs:
+            break
     for n in reversed(range(len(axes))):
         others = math.prod(lengths) // lengths[n]
-        lengths[n] = min(axes[n].count, max(lengths[n], outputs // others))
+        lengths[n] = max(1, min(axes[n].count, max(lengths[n], outputs // others)))
     return lengths
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from faltung import native
 from faltung.blocked import Blocked, Core
 from faltung.compiled import (
-    COPY_BLOCK,
     SMALL,
     WORK_BLOCK,
     Compiled,
@@ -44,6 +43,7 @@ from faltung.methods.direct import calls
 from faltung.problem import Problem
 
 NAME = "wide"
+BLOCK = 1 << 17  # outputs at a time, for what limbs need to stay in the cache
 INTEGERS = Route("int64", "int64", "int64")
 FLOATS = Route("float64", "float64", "float64")
 
@@ -66,8 +66,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     arithmetic = problem.multiply_adds * strided / (machine.multiply_adds / 2)
     outputs = math.prod(problem.result_shape)
     seconds = arithmetic / native.get_workers() + 5 * outputs * machine.numpy_element / 3
-    steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + outputs / COPY_BLOCK
-    return Cost(seconds + 5 * steps * machine.call, 12 * 8 * COPY_BLOCK)
+    steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + outputs / BLOCK
+    return Cost(seconds + 5 * steps * machine.call, 12 * 8 * BLOCK)
 
 
 def error_bound(problem: Problem) -> float:
@@ -89,12 +89,11 @@ class Wide:
         if self.taps.dtype != UINT64:
             self.taps = self.taps.astype(INT64)
         self.sums = self._cores(INTEGERS, [self.taps.view(INT64)])[0]
+        self.floats: Core | None = None
         self.cuts: dict[int, tuple[Cut, list[Core]]] = {}
         self.blocked: dict[tuple[int, ...], Blocked] = {}
-        work = min(COPY_BLOCK, max(1, WORK_BLOCK // problem.taps.size))
-        # blocks much shorter than the kernel would read the same samples again and again
-        least = [max(1, 4 * axis.reach // axis.stride) for axis in problem.geometry]
-        self.lengths = block_lengths(problem.geometry, least, work)
+        work = min(BLOCK, max(1, WORK_BLOCK // problem.taps.size))
+        self.lengths = block_lengths(problem.geometry, work)
         self.batches = list(batches(problem, max(1, work // math.prod(self.lengths))))
 
     def _cores(self, found: Route, kernels: list[Array]) -> list[Core]:
@@ -122,17 +121,36 @@ class Wide:
 
     def core(self, source: Array, target: Array, workers: int) -> None:
         """Compute a block: modulo 2**64 where that is enough, else limb by limb."""
-        arithmetic = self.problem.arithmetic
-        enough = suffices(bound_of(self.problem, source), target.dtype, arithmetic.overflow)
-        if enough is None:
-            self._limbs(source, target, workers)
-            return
+        overflow = self.problem.arithmetic.overflow
+        bound = bound_of(self.problem, source)
+        enough = suffices(bound, target.dtype, overflow)
         words = source.view(INT64) if source.dtype == UINT64 else source.astype(INT64, copy=False)
-        fits = target.dtype == enough or (target.dtype == UINT64 and arithmetic.overflow == "wrap")
+        fits = target.dtype == UINT64 and (enough == UINT64 or overflow == "wrap")
+        fits = fits or (target.dtype == INT64 and enough != UINT64)
         sums = target.view(INT64) if fits else np.empty(target.shape, INT64)
         self.sums(words, sums, workers)
-        if not fits:
-            target[...] = convert(sums.view(enough), target.dtype, arithmetic.overflow)
+        if enough is None and not self._seen_to_fit(source, sums, bound, workers):
+            self._limbs(source, target, workers)
+        elif not fits:
+            target[...] = convert(sums.view(enough or INT64), target.dtype, overflow)
+
+    def _seen_to_fit(
+        self, source: Array, sums: Array, bound: tuple[int, int], workers: int
+    ) -> bool:
+        """Whether sums modulo 2**64 are the sums themselves, by sums in float64 beside them.
+
+        Those err by a rounding for each number, product and sum (Higham, 2002, 3.1). Where the
+        two differ by less than 2**63 and the errors are below 2**62, no multiple of 2**64 is lost.
+        """
+        largest = float(max(-bound[0], bound[1]))
+        if largest * (self.taps.size + 4) * 2.0**-52 > 2.0**62:
+            return False
+        if self.floats is None:
+            self.floats = self._cores(FLOATS, [self.taps.astype(float)])[0]
+        near = np.empty(sums.shape)
+        self.floats(source.astype(float), near, workers)
+        near -= sums
+        return bool(near.max() < 2.0**63 and near.min() > -(2.0**63))
 
     def _limbs(self, source: Array, target: Array, workers: int) -> None:
         bits = width(int(source.min()), int(source.max()))
