@@ -65,7 +65,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     strided = 8 if problem.stride[-1] != 1 else 1
     arithmetic = problem.multiply_adds * strided / (machine.multiply_adds / 2)
     outputs = math.prod(problem.result_shape)
-    seconds = arithmetic / native.get_workers() + 5 * outputs * machine.numpy_element / 3
+    rows = outputs // problem.result_shape[-1] if outputs else 1  # what threads share
+    seconds = arithmetic / min(rows, native.get_workers()) + 5 * outputs * machine.numpy_element / 3
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + outputs / BLOCK
     return Cost(seconds + 5 * steps * machine.call, 12 * 8 * BLOCK)
 

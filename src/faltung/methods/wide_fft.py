@@ -43,6 +43,7 @@ MOST = 1 << 18  # samples of a transform, where the kernel is not longer: what a
 THREADS = 4  # each has a block's spectrum of its own
 STAGE = 2.0**-53 * 8  # relative error of one stage of a transform
 TRANSFORM = 0.6e-9  # seconds for one sample in one stage of a transform, with what goes with it
+CALL = 5e-5  # seconds for a transform at the least
 PRODUCT = 0.1  # of a transform: the product of two spectra
 KEPT = 2  # kinds of transformed kernels that a plan keeps
 
@@ -64,6 +65,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     for n, axis in zip(shape, problem.geometry, strict=True):
         count *= -(-axis.count // outputs_of(axis, n))
     count *= math.prod(problem.shape) // math.prod(problem.shape[axis] for axis in problem.axes)
+    together = min(count, max(1, MOST // samples))
     x_width = 8 * np.dtype(problem.dtype).itemsize + 1
     limbs = [
         (limbs_cost(x, k), x, k)
@@ -72,9 +74,9 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     ]
     work, x, k = min(limbs)
     threads = min(THREADS, native.get_workers())
-    memory = 8 * (3 * x + 3 * k + 4 * threads) * samples
-    seconds = count * samples * math.log2(samples) * work * TRANSFORM / threads
-    return Cost(seconds + 3e-4, memory)
+    memory = 8 * (3 * x + 3 * k + 4 * threads) * samples * together
+    seconds = count * samples * math.log2(samples) * TRANSFORM + count / together * CALL
+    return Cost(seconds * work / threads + 3e-4, memory)
 
 
 def limbs_cost(x: int, k: int) -> float:
@@ -109,14 +111,14 @@ def sizes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
         least = axis.reach.bit_length()
         most = min(max(least, (high - low - 1).bit_length()), least + 8)
         choices.append([1 << b for b in range(least, most + 1)] if axis.reach else [1])
-    small = max(MOST, math.prod(lengths[0] for lengths in choices))
+    small = max(MOST, 2 * math.prod(lengths[0] for lengths in choices))
 
     def total(shape: tuple[int, ...]) -> float:
         samples = math.prod(shape)
         if samples > small:
             return math.inf
         counts = (-(-a.count // outputs_of(a, n)) for a, n in zip(axes, shape, strict=True))
-        return math.prod(counts) * samples * (4 + math.log2(samples))
+        return math.prod(counts) * (samples * (2 + math.log2(samples)) * TRANSFORM + CALL)
 
     return min(itertools.product(*choices), key=total)
 
