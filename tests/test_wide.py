@@ -181,5 +181,24 @@ def test_the_words_of_sums():
             assert (np.abs(beyond[~small]) > 1).all()
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bits", [(8, 8), (16, 40), (63, 10), (63, 63)])
+def test_transforms_of_the_greatest_numbers(sign, bits):
+    # every limb at an end of its range, all of one sign: the greatest sums there are
+    rng = np.random.default_rng(2)
+    for pattern in (-1, 0x5555555555555555, 0x7F7F7F7F7F7F7F7F, rng.integers(2**62)):
+        x = np.full(50_000, sign * (pattern % 2 ** bits[0]), "int64")
+        k = np.full(20_000, pattern % 2 ** bits[1], "int64")
+        x[rng.integers(0, 50_000, 3)] -= 1
+        k[rng.integers(0, 20_000, 3)] -= 1
+        call = {"overflow": "wrap", "mode": "full"}
+        y = faltung.convolve(x, k, method="wide_fft", **call)
+        assert (y == faltung.convolve(x, k, method="wide", **call)).all()
+        call["overflow"] = "saturate"
+        y = faltung.convolve(x, k, method="wide_fft", **call)
+        near = faltung.convolve(x.astype(float), k.astype(float), mode="full")
+        assert np.allclose(y, np.clip(near, -(2.0**63), 2.0**63), rtol=1e-9)
+
+
 def test_numbers_are_drawn_over_the_whole_range():
     assert numbers(np.random.default_rng(0), 1000, "int64", small=False).max() > 2**62

@@ -75,7 +75,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     work, x, k = min(limbs)
     threads = min(THREADS, native.get_workers())
     memory = 8 * (3 * x + 3 * k + 4 * threads) * samples * together
-    seconds = count * samples * math.log2(samples) * TRANSFORM + count / together * CALL
+    seconds = count * samples * (4 + math.log2(samples)) * TRANSFORM + count / together * CALL
     return Cost(seconds * work / threads + 3e-4, memory)
 
 
@@ -118,7 +118,7 @@ def sizes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
         if samples > small:
             return math.inf
         counts = (-(-a.count // outputs_of(a, n)) for a, n in zip(axes, shape, strict=True))
-        return math.prod(counts) * (samples * (2 + math.log2(samples)) * TRANSFORM + CALL)
+        return math.prod(counts) * (samples * (4 + math.log2(samples)) * TRANSFORM + CALL)
 
     return min(itertools.product(*choices), key=total)
 
