@@ -186,7 +186,7 @@ def test_the_words_of_sums():
 def test_transforms_of_the_greatest_numbers(sign, bits):
     # every limb at an end of its range, all of one sign: the greatest sums there are
     rng = np.random.default_rng(2)
-    for pattern in (-1, 0x5555555555555555, 0x7F7F7F7F7F7F7F7F, rng.integers(2**62)):
+    for pattern in (-1, 0x5555555555555555, 0x7F7F7F7F7F7F7F7F, int(rng.integers(2**62))):
         x = np.full(50_000, sign * (pattern % 2 ** bits[0]), "int64")
         k = np.full(20_000, pattern % 2 ** bits[1], "int64")
         x[rng.integers(0, 50_000, 3)] -= 1
