@@ -1,5 +1,7 @@
 """Exact integers of any size: every bit, and every overflow, against Python's integers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,6 +81,20 @@ def test_sums_just_inside_and_just_beyond_the_range(method, overflow, total, res
     k = np.array([tap, 2**40, 1, -tap], "int64")
     assert (x.astype(object) * k.astype(object)).sum() == total
     assert_exact("correlate", x, k, method, mode="valid", dtype=result, overflow=overflow)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("step", [1, 7, 8, 16, 17, 48])
+def test_small_differences_of_great_samples(method, step):
+    # the samples' narrow range bounds the sums well, and says nothing of the products in them
+    x = 2**62 + np.array([0, step, 0, 0, 9000, 9000 + step], "int64")
+    for overflow in ("raise", "saturate", "wrap"):
+        for tap in (2**60, -(2**60)):
+            k = np.array([tap, -tap], "int64")
+            assert_exact("convolve", x, k, method, mode="valid", overflow=overflow)
+            assert_exact("convolve", x[:4], k, method, mode="valid", overflow=overflow)
+        k = np.array([2**60, 0, 0, -(2**60)], "int64")
+        assert_exact("convolve", x[:4], k, method, boundary="edge", overflow=overflow)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -195,6 +211,26 @@ def test_transforms_of_the_greatest_numbers(sign, bits):
         y = faltung.convolve(x, k, method="wide_fft", **call)
         near = faltung.convolve(x.astype(float), k.astype(float), mode="full")
         assert np.allclose(y, np.clip(near, -(2.0**63), 2.0**63), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("method", "shape", "taps"), [
+    ("wide", (900, 3000), (9, 9)),
+    ("wide", (900, 3000), (1, 300)),
+    ("wide_fft", (900, 3000), (1, 300)),
+    ("wide_fft", (900, 3000), (300, 1)),
+    ("wide_fft", (1500, 1500), (40, 40)),
+    ("wide_fft", (400_000,), (30_000,)),
+])  # fmt: skip
+def test_scratch_memory_is_bounded(method, shape, taps):
+    rng = np.random.default_rng(4)
+    x, k = drawn(rng, shape, "int64", 64), drawn(rng, taps, "int64", 4)
+    plan = faltung.plan(shape, "int64", k, method=method, overflow="saturate")
+    out = np.empty(plan.shape, plan.dtype)
+    tracemalloc.start()
+    plan(x, out=out, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 72e6
 
 
 def test_numbers_are_drawn_over_the_whole_range():

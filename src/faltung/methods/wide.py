@@ -123,27 +123,25 @@ class Wide:
     def core(self, source: Array, target: Array, workers: int) -> None:
         """Compute a block: modulo 2**64 where that is enough, else limb by limb."""
         overflow = self.problem.arithmetic.overflow
-        bound = bound_of(self.problem, source)
-        enough = suffices(bound, target.dtype, overflow)
+        enough = suffices(bound_of(self.problem, source), target.dtype, overflow)
         words = source.view(INT64) if source.dtype == UINT64 else source.astype(INT64, copy=False)
         fits = target.dtype == UINT64 and (enough == UINT64 or overflow == "wrap")
         fits = fits or (target.dtype == INT64 and enough != UINT64)
         sums = target.view(INT64) if fits else np.empty(target.shape, INT64)
         self.sums(words, sums, workers)
-        if enough is None and not self._seen_to_fit(source, sums, bound, workers):
+        if enough is None and not self._seen_to_fit(source, sums, workers):
             self._limbs(source, target, workers)
         elif not fits:
             target[...] = convert(sums.view(enough or INT64), target.dtype, overflow)
 
-    def _seen_to_fit(
-        self, source: Array, sums: Array, bound: tuple[int, int], workers: int
-    ) -> bool:
+    def _seen_to_fit(self, source: Array, sums: Array, workers: int) -> bool:
         """Whether sums modulo 2**64 are the sums themselves, by sums in float64 beside them.
 
         Those err by a rounding for each number, product and sum (Higham, 2002, 3.1). Where the
         two differ by less than 2**63 and the errors are below 2**62, no multiple of 2**64 is lost.
         """
-        largest = float(max(-bound[0], bound[1]))
+        # not the bound of the sums: where samples are alike, far larger products cancel in them
+        largest = max(-int(source.min()), int(source.max())) * self.problem.taps.absolute_sum
         if largest * (self.taps.size + 4) * 2.0**-52 > 2.0**62:
             return False
         if self.floats is None:
