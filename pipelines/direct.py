@@ -14,7 +14,8 @@ from pipelines.levels import Level
 from pipelines.types import HALIDE_TYPES, Variant, converted
 
 # The kernel always has the accumulator's type. Integer sums are exact: the caller proves from the
-# kernel that they fit. Floating sums of integers serve kernels with fractional taps.
+# kernel that they fit, or wants them modulo 2**64. Floating sums of integers serve kernels with
+# fractional taps.
 VARIANTS = (
     Variant("float32", "float32", "float32"),
     Variant("float64", "float64", "float64"),
@@ -29,6 +30,7 @@ VARIANTS = (
     Variant("uint16", "float32", "float32"),
     Variant("int16", "int32", "int32"),
     Variant("int16", "float32", "float32"),
+    Variant("int64", "int64", "int64"),
 )
 
 # The kernel's rows go in chunks of CHUNK and a rest. Both are unrolled, so that each input row that

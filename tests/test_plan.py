@@ -70,8 +70,11 @@ def test_the_equation_that_explain_prints_computes_the_result(operation, options
 def test_explain_tells_every_method_and_why_a_fallback_was_taken():
     text = faltung.plan(9, "int64", [1, 2]).explain()
     assert re.search(r"direct .* refused: .*exact", text)
-    assert re.search(r"reference .* chosen", text)
+    assert re.search(r"wide .* chosen", text)
     assert "exact integers" in text
+    text = faltung.plan(9, "object", [1, 2]).explain()
+    assert re.search(r"wide .* refused: only for integers", text)
+    assert re.search(r"reference .* chosen", text)
 
 
 @pytest.mark.parametrize("x", [np.zeros((40, 51), "float32"), np.zeros((40, 50))])

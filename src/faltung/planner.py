@@ -16,10 +16,10 @@ from faltung import native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.kernels import Kernel
 from faltung.machine import MACHINE
-from faltung.methods import Cost, Method, Run, direct, reference, separable
+from faltung.methods import Cost, Method, Run, direct, reference, separable, wide, wide_fft
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (direct, separable, reference)
+METHODS: tuple[Method, ...] = (direct, separable, wide, wide_fft, reference)
 BY_NAME = {method.NAME: method for method in METHODS}
 
 
