@@ -7,6 +7,6 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import direct
+    from pipelines import direct, sums
 
-    return {"direct": direct}
+    return {"direct": direct, "sums": sums}

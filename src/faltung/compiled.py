@@ -86,7 +86,10 @@ def real_parts(problem: Problem) -> list[Array]:
     return [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
 
 
-Calls = Callable[[native.Form], native.Call]
+Pipeline = Callable[[int, int, int], None]
+"""A prepared call, or several: takes the addresses of input and output and the thread count."""
+
+Calls = Callable[[native.Form], Pipeline]
 """Prepares the call for lengths and strides: one for each real part of a kernel."""
 
 
@@ -161,7 +164,7 @@ class PipelineCore:
 
     def __init__(self, compiled: Compiled, make: Calls) -> None:
         self.compiled, self.make = compiled, make
-        self.calls: dict[Any, tuple[Layout, native.Call] | None] = {}
+        self.calls: dict[Any, tuple[Layout, Pipeline] | None] = {}
 
     def __call__(self, source: Array, target: Array, workers: int) -> None:
         """Compute a block's outputs from the samples that cover its taps."""
@@ -180,7 +183,7 @@ class PipelineCore:
 
     def _prepared(
         self, x: Array, y: Array, order: tuple[int, ...] | None
-    ) -> tuple[Layout, native.Call] | None:
+    ) -> tuple[Layout, Pipeline] | None:
         """Return the call for these lengths and strides; None where the block must be copied."""
         key = (x.shape, x.strides, y.shape, y.strides, order)
         try:
@@ -195,7 +198,7 @@ class PipelineCore:
         return prepared
 
 
-def run_loops(prepared: tuple[Layout, native.Call], x: int, y: int, workers: int) -> None:
+def run_loops(prepared: tuple[Layout, Pipeline], x: int, y: int, workers: int) -> None:
     """Run a call for every combination of the loops around it."""
     found, call = prepared
     if not found.loops:
