@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import LAYOUTS, geometries, laid_out, numbers
-from test_operator import OPERATIONS, as_objects, assert_right, in_a_process
+from test_operator import OPERATIONS, assert_right, in_a_process
 
 import faltung
 from faltung import native, reference
@@ -21,6 +21,14 @@ BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 
 def box(shape, dtype, tap):
     return np.full(shape, tap).astype(dtype)
+
+
+def window_sums(x, taps, dtype, axes=None, **options):
+    """Sums over windows, along one axis after the other."""
+    x = x.astype(dtype)
+    for axis, n in zip(axes or range(x.ndim), taps, strict=True):
+        x = reference.correlate(x, np.ones(n, dtype), axes=axis, **options)
+    return x
 
 
 @settings(max_examples=800)
@@ -55,15 +63,10 @@ def test_every_way_through_the_pipeline(width, height, taps, boundary, dtype, co
     options = {"axes": (0, 1), "boundary": boundary}
     y = faltung.correlate(x, k, method="sums", **options)
 
-    def exact(x):  # along one axis, then along the other
-        wide = x.astype("float64" if dtype == "float32" else "int64")
-        for axis in (0, 1):
-            ones = np.ones(taps[axis], wide.dtype)
-            wide = reference.correlate(wide, ones, axes=axis, boundary=boundary)
-        return wide
-
+    wide = "float64" if dtype == "float32" else "int64"
     bound = faltung.plan(x.shape, dtype, k, operation="correlate", method="sums", **options)
-    assert (np.abs(y - exact(x)) <= bound.error_bound * exact(np.abs(x.astype(float)))).all()
+    size = window_sums(np.abs(x.astype(float)), taps, "float64", **options)
+    assert (np.abs(y - window_sums(x, taps, wide, **options)) <= bound.error_bound * size).all()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -75,14 +78,12 @@ def test_blurred_pictures_are_rounded_once(dtype, taps):
     k = box(taps, "float32", 1 / np.prod(taps))
     options = {"boundary": "reflect", "dtype": dtype, "overflow": "saturate", "method": "sums"}
     y = faltung.correlate(x, k, **options)
-    exact = reference.correlate(x.astype("float64"), k.astype("float64"), boundary="reflect")
-    assert (np.abs(y - exact) <= 0.5 + 1e-6 * exact).all()
+    exact = window_sums(x, taps, "int64", boundary="reflect")
+    mean = exact * float(k.flat[0])
+    assert (np.abs(y - mean) <= 0.5 + 1e-6 * mean).all()
     for tap in (-1, 300):
-        options["method"] = "sums"
         y = faltung.correlate(x, box(taps, "int64", tap), **options)
-        exact = reference.correlate(as_objects(x), as_objects(box(taps, "int64", tap)),
-                                    boundary="reflect")  # fmt: skip
-        assert (y == np.clip(exact, 0, np.iinfo(dtype).max)).all()
+        assert (y == np.clip(tap * exact, 0, np.iinfo(dtype).max)).all()
 
 
 # ---- the meaning of the direct method --------------------------------------------------------
@@ -98,7 +99,7 @@ def test_great_numbers_stay_in_their_footprint(dtype, taps, value):
     clean = faltung.correlate(x, k, method="sums")
     spots = np.zeros(shape, dtype)
     spots[tuple(rng.integers(0, n, 5) for n in shape)] = 1
-    touched = reference.correlate(spots, np.ones(taps, dtype)) > 0
+    touched = window_sums(spots, taps, "int64") > 0
     y = faltung.correlate(np.where(spots > 0, value, x)
                           .astype(dtype), k, method="sums")  # fmt: skip
     np.testing.assert_array_equal(y[~touched], clean[~touched])
@@ -211,11 +212,11 @@ import numpy as np, faltung
 from faltung import reference
 rng = np.random.default_rng(0)
 for dtype in ("uint8", "uint16", "int16", "float32", "float64"):
-    for shape, taps in (((9, 13), (3, 3)), ((64, 200), (5, 6)), ((120, 700), (31, 40)), (999, 35)):
+    for shape, taps in (((9, 13), (3, 3)), ((64, 200), (5, 6)), ((40, 300), (9, 30)), (999, 35)):
         x, k = rng.integers(0, 99, shape).astype(dtype), np.ones(taps, dtype)
         y = faltung.convolve(x, k, boundary="reflect", method="sums")
         assert (y == reference.convolve(x.astype(float), k.astype(float), boundary="reflect")).all()
-x = rng.integers(0, 256, (99, 500), "uint8")
+x = rng.integers(0, 256, (50, 500), "uint8")
 k = np.full((15, 15), 1 / 225, "float32")
 y = faltung.convolve(x, k, dtype="uint8", overflow="saturate", method="sums")
 assert (np.abs(y - reference.convolve(x.astype(float), k.astype(float))) < 0.50001).all()

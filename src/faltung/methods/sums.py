@@ -83,19 +83,24 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     found = route(problem)
     if isinstance(found, str):
         return Cost(math.inf, 0)
-    size = np.dtype(found.accumulator).itemsize
+    row = np.dtype(found.accumulator).itemsize
+    column = 2 if found.accumulator == "uint32" else row
     outputs = math.prod(problem.result_shape)
-    reads = sum(digits(problem.taps.shape[-1])) + 8 * (len(spanned_axes(problem)) > 1) + 4
-    seconds = passes_of(problem) * outputs * reads * size / machine.cached
-    seconds /= native.get_workers()
+    spanned = len(spanned_axes(problem))
+    moved: float = row * (sum(digits(problem.taps.shape[-1])) + 4) + column * (
+        8 if spanned > 1 else 0
+    )
+    # strips along the ends read the samples within the kernel's reach once more, as a copy
+    for along in problem.geometry:
+        if along.inside != (0, along.count):
+            moved *= 1 + 2 * along.reach / max(1, along.count)
+    seconds = passes_of(problem) * outputs * moved / machine.cached / native.get_workers()
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = (in_size + outputs * problem.result_dtype.itemsize) / machine.bandwidth
-    scratch = max(problem.taps.shape) * ROW * native.get_workers()
-    volume = len(spanned_axes(problem)) > 2
-    steps = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    return Cost(
-        max(seconds, traffic) * (1 + volume) + steps * machine.call, scratch + SLAB * volume
-    )
+    volume = spanned > 2
+    calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
+    scratch = max(problem.taps.shape) * ROW * native.get_workers() + SLAB * volume
+    return Cost(max(seconds, traffic) * (1 + volume) + calls * machine.call, scratch)
 
 
 def error_bound(problem: Problem) -> float:
