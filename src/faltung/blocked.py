@@ -7,6 +7,8 @@ has no boundary any more: an array that covers every tap, in the dtype it works 
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,30 @@ from faltung.problem import Problem
 
 Core = Callable[[Array, Array, int], None]
 """Computes outputs from a source that covers their taps: ``core(source, outputs, workers)``."""
+
+
+SCRATCH = 8 << 20  # bytes of a block's copy up to which its memory is kept for the next
+
+
+class Kept(threading.local):
+    """Memory that a thread's blocks are copied to: fresh pages cost more than the copy."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, Array] = {}
+
+    def empty(self, shape: Iterable[int], dtype: DType, use: str) -> Array:
+        """Return an array that is good until the next one for the same use."""
+        shape = tuple(shape)
+        size = math.prod(shape) * dtype.itemsize
+        if size > SCRATCH or dtype.hasobject:
+            return np.empty(shape, dtype)
+        buffer = self.buffers.get(use)
+        if buffer is None or buffer.size < size:
+            buffer = self.buffers[use] = np.empty(size, np.uint8)
+        return buffer[:size].view(dtype).reshape(shape)
+
+
+_kept = Kept()
 
 
 @dataclass(frozen=True)
@@ -107,7 +133,8 @@ class Blocked:
             source = continued(source, axis, ends)
         if step.padded is not None:
             shape = step.padded + x.shape[len(step.padded) :]
-            padded = np.full(shape, self.fill, self.work_in)
+            padded = _kept.empty(shape, self.work_in, "padded")
+            padded[...] = self.fill
             padded[step.inner] = source
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
@@ -115,7 +142,8 @@ class Blocked:
 
 def continued(x: Array, axis: int, source: Source) -> Array:
     """Return samples of an axis that is mapped past its ends: a slice is faster than indices."""
-    samples = np.empty([*x.shape[:axis], source.length, *x.shape[axis + 1 :]], x.dtype)
+    shape = [*x.shape[:axis], source.length, *x.shape[axis + 1 :]]
+    samples = _kept.empty(shape, x.dtype, f"axis {axis}")
     indices = source.indices()
     end = source.length - source.after
     plain = slice(source.first, source.stop)
