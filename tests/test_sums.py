@@ -86,6 +86,15 @@ def test_blurred_pictures_are_rounded_once(dtype, taps):
         assert (y == np.clip(tap * exact, 0, np.iinfo(dtype).max)).all()
 
 
+@pytest.mark.parametrize("rows", [1, 7])
+def test_tiles_of_fewer_rows_than_the_kernel(monkeypatch, rows):
+    monkeypatch.setattr(sums, "TILE", rows * 4 * 300)
+    x = numbers(np.random.default_rng(3), (100, 280), "int16", small=False)
+    k = box((40, 20), "int64", 1)
+    y = faltung.plan(x.shape, x.dtype, k, operation="correlate", method="sums", mode="valid")(x)
+    assert (y == window_sums(x, (40, 20), "int64", mode="valid")).all()
+
+
 # ---- the meaning of the direct method --------------------------------------------------------
 
 

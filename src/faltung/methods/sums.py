@@ -32,6 +32,7 @@ from faltung.problem import Problem
 
 NAME = "sums"
 ROW = 16 << 10  # bytes of sums in a row of a tile at most
+TILE = 64 << 20  # bytes of sums in a tile at most
 TILES = 16  # tiles that there should be, for threads to share
 LONG = 512  # bytes of sums from which rows take the long way through the pipeline
 SLAB = 16 << 20  # bytes of sums between the two passes over a volume
@@ -99,7 +100,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = (in_size + outputs * problem.result_dtype.itemsize) / machine.bandwidth
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    scratch = max(problem.taps.shape) * ROW * native.get_workers() + SLAB * volume
+    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.get_workers() + SLAB * volume
     return Cost(max(seconds, traffic) * (1 + volume) + calls * machine.call, scratch)
 
 
@@ -196,7 +197,7 @@ class Planes:
         self.parts: list[tuple[int, int, Call]] = []
         for first in range(min(apart, form.y_shape[1])):
             count = -(-(form.y_shape[1] - first) // apart)
-            rows = -(-count // -(-count // taps))
+            rows = -(-count // -(-count // min(taps, rows_within(found, form))))
             done = 0
             while done < count:
                 rows = min(rows, count - done)
@@ -233,6 +234,13 @@ def planes_call(found: Route, tap: complex, form: Form, rows: int, blocks: int) 
     dtype = found.accumulator if floating else "int32" if found.output == "int32" else "float32"
     taps = np.array([tap.real]).astype(dtype)
     return Call(NAME, found.variant, cut, [taps], numbers, work)
+
+
+def rows_within(found: Route, form: Form) -> int:
+    """Return how many rows of running sums a tile may hold."""
+    size = np.dtype(found.accumulator).itemsize
+    halo = (form.k_shape[0] - 1) * form.dilation[0]
+    return max(1, TILE // (min(form.y_shape[0], max(ROW // size, 4 * halo)) + halo) // size)
 
 
 def columns_of(found: Route, form: Form, tiles: int) -> int:
