@@ -5,11 +5,11 @@ NaN, one infinity or the rounding of one great number along the whole row. Here 
 sum of just the samples of its window.
 
 Along y the outputs are cut into blocks of at most as many rows as the kernel is high. Every window
-of a block holds the kernel's last row of the block's first window or its successor, so that it is
-the sum of a suffix of the rows before that place and of a prefix of those from there on; both are
-running sums in one direction (van Herk, 1992; Gil and Werman, 1993). Along x the width is written
-in mixed radix, ``kx = c * (a * b) + c1 * a + c0``: sums of ``a`` samples, of ``b`` of those, and
-what is left, all of one row, which stays in the first cache.
+of a block then reaches to or over one place, ``height`` rows below the block's first: it is the
+sum of the last rows before that place and of the first ones after it. Both are running sums in one
+direction (van Herk, 1992; Gil and Werman, 1993). Along x the width is written in mixed radix,
+``c * (a * b) + c1 * a + c0``: sums of ``a`` samples, of ``b`` of those, of ``c`` of those, and what
+is left, all of one row, which stays in the nearest caches.
 
 The output has four axes (x innermost): column, row of a block, block, plane. Borders do not exist.
 """
