@@ -7,6 +7,6 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import direct, separable
+    from pipelines import direct, separable, sums
 
-    return {"direct": direct, "separable": separable}
+    return {"direct": direct, "separable": separable, "sums": sums}

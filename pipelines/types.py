@@ -24,6 +24,7 @@ class Variant:
 HALIDE_TYPES = {
     "uint8": hl.UInt(8),
     "uint16": hl.UInt(16),
+    "uint32": hl.UInt(32),
     "int16": hl.Int(16),
     "int32": hl.Int(32),
     "int64": hl.Int(64),
@@ -35,6 +36,8 @@ HALIDE_TYPES = {
 def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
     """Give a sum the output's type: rounded half to even and saturated where it is narrower."""
     if t_acc.is_float() and t_out.is_uint():
-        top = float(2 ** t_out.bits() - 1)
-        return hl.cast(t_out, hl.cast(hl.Int(32), hl.clamp(hl.round(value), 0.0, top)))
+        # From 2**23 on floats are 1 apart: the addition rounds, and the low bits are the integer.
+        top, unit = float(2 ** t_out.bits() - 1), float(2**23)
+        shifted = hl.clamp(value, 0.0, top) + hl.f32(unit)
+        return hl.cast(t_out, hl.reinterpret(hl.Int(32), shifted))
     return hl.saturating_cast(t_out, value)

@@ -7,6 +7,8 @@ has no boundary any more: an array that covers every tap, in the dtype it works 
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +16,35 @@ from typing import Any
 import numpy as np
 
 from faltung.dtypes import Array, DType, convert
-from faltung.geometry import Block
+from faltung.geometry import Block, Source
 from faltung.problem import Problem
 
 Core = Callable[[Array, Array, int], None]
 """Computes outputs from a source that covers their taps: ``core(source, outputs, workers)``."""
+
+
+SCRATCH = 8 << 20  # bytes of a block's copy up to which its memory is kept for the next
+
+
+class Kept(threading.local):
+    """Memory that a thread's blocks are copied to: fresh pages cost more than the copy."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, Array] = {}
+
+    def empty(self, shape: Iterable[int], dtype: DType, use: str) -> Array:
+        """Return an array that is good until the next one for the same use."""
+        shape = tuple(shape)
+        size = math.prod(shape) * dtype.itemsize
+        if size > SCRATCH or dtype.hasobject:
+            return np.empty(shape, dtype)
+        buffer = self.buffers.get(use)
+        if buffer is None or buffer.size < size:
+            buffer = self.buffers[use] = np.empty(size, np.uint8)
+        return buffer[:size].view(dtype).reshape(shape)
+
+
+_kept = Kept()
 
 
 @dataclass(frozen=True)
@@ -27,7 +53,7 @@ class Step:
 
     outputs: tuple[slice, ...]
     inputs: tuple[slice, ...]
-    takes: tuple[tuple[int, Any], ...]
+    takes: tuple[tuple[int, Source], ...]
     padded: tuple[int, ...] | None
     inner: tuple[slice, ...]
 
@@ -43,7 +69,7 @@ def step_of(problem: Problem, block: Block) -> Step:
         outputs[axis] = slice(*ends)
         padded[axis] = source.length
         if source.mapped:
-            takes.append((axis, source.indices()))
+            takes.append((axis, source))
         else:
             inputs[axis] = slice(source.first, source.stop)
             inner[axis] = slice(source.before, source.before + source.stop - source.first)
@@ -103,14 +129,33 @@ class Blocked:
     def _gather(self, step: Step, x: Array) -> Array:
         """Return the samples a block needs, in the working dtype, the boundary laid around."""
         source = x[step.inputs]
-        for axis, indices in step.takes:
-            source = source.take(indices, axis)
+        for axis, ends in step.takes:
+            source = continued(source, axis, ends)
         if step.padded is not None:
             shape = step.padded + x.shape[len(step.padded) :]
-            padded = np.full(shape, self.fill, self.work_in)
+            padded = _kept.empty(shape, self.work_in, "padded")
+            padded[...] = self.fill
             padded[step.inner] = source
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
+
+
+def continued(x: Array, axis: int, source: Source) -> Array:
+    """Return samples of an axis that is mapped past its ends: a slice is faster than indices."""
+    shape = [*x.shape[:axis], source.length, *x.shape[axis + 1 :]]
+    samples = _kept.empty(shape, x.dtype, f"axis {axis}")
+    indices = source.indices()
+    end = source.length - source.after
+    plain = slice(source.first, source.stop)
+    samples[along(axis, slice(source.before, end))] = x[along(axis, plain)]
+    for place in (slice(0, source.before), slice(end, source.length)):
+        samples[along(axis, place)] = x.take(indices[place], axis)
+    return samples
+
+
+def along(axis: int, place: slice) -> tuple[slice, ...]:
+    """Return the index of a part of an axis."""
+    return (*(slice(None),) * axis, place)
 
 
 def as_pairs(array: Array, dtype: Any) -> Array:

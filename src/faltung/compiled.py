@@ -104,11 +104,13 @@ def real_parts(problem: Problem) -> list[Array]:
     return [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
 
 
-Calls = Callable[[native.Form], Callable[[int, int, int], None]]
-"""Prepares, for lengths and strides, ``call(input address, output address, threads)``."""
+Pipeline = Callable[[int, int, int], None]
+"""A prepared call, or several: takes the addresses of input and output and the thread count."""
 
+Calls = Callable[[native.Form], Pipeline]
+"""Prepares the call for lengths and strides: one for each real part of a kernel."""
 
-Prepared = tuple[Layout, Callable[[int, int, int], None]]
+Prepared = tuple[Layout, Pipeline]
 
 
 class Compiled:

@@ -15,6 +15,8 @@ class Machine:
         float32 multiply-adds per second of one core in a compiled loop.
     bandwidth : float
         Bytes per second that a call reads and writes.
+    cached : float
+        Bytes of sums per second that one core adds up in its caches.
     call : float
         Seconds that one compiled call costs at the least.
     numpy_element : float
@@ -25,6 +27,7 @@ class Machine:
 
     multiply_adds: float = 4e10
     bandwidth: float = 2e10
+    cached: float = 1e11
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5

@@ -330,13 +330,16 @@ SERIAL_WORK = 200_000  # multiply-adds below which waking threads costs more tha
 
 @dataclass(frozen=True)
 class Form:
-    """The three-axis form of a pipeline call, innermost axis first, strides in elements."""
+    """The three-axis form of a pipeline call, innermost axis first, strides in elements.
+
+    A family of pipelines may cut an axis of the output in two.
+    """
 
     x_shape: tuple[int, int, int]
     x_strides: tuple[int, int, int]
     k_shape: tuple[int, int, int]
-    y_shape: tuple[int, int, int]
-    y_strides: tuple[int, int, int]
+    y_shape: tuple[int, ...]
+    y_strides: tuple[int, ...]
     stride: tuple[int, int, int]
     dilation: tuple[int, int, int]
 

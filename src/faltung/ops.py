@@ -89,7 +89,7 @@ def convolve(
     nonnegative : bool
         Ask for a result that is never negative; kernel and input must not be either.
     method : str
-        "auto", or the name of a method: "direct" or "reference".
+        "auto", or the name of a method: "sums", "direct" or "reference".
     out : ndarray, optional
         Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``. After
         an error it may hold a part of the result.

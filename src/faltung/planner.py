@@ -16,10 +16,20 @@ from faltung import native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.kernels import Kernel
 from faltung.machine import MACHINE
-from faltung.methods import Cost, Method, Run, direct, reference, separable, wide, wide_fft
+from faltung.methods import (
+    Cost,
+    Method,
+    Run,
+    direct,
+    reference,
+    separable,
+    sums,
+    wide,
+    wide_fft,
+)
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (direct, separable, wide, wide_fft, reference)
+METHODS: tuple[Method, ...] = (sums, separable, direct, wide, wide_fft, reference)
 BY_NAME = {method.NAME: method for method in METHODS}
 
 
