@@ -7,6 +7,11 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import direct
+    from pipelines import decimate, direct, interpolate, transpose
 
-    return {"direct": direct}
+    return {
+        "direct": direct,
+        "decimate": decimate,
+        "interpolate": interpolate,
+        "transpose": transpose,
+    }

@@ -15,10 +15,10 @@ from faltung import native, normalised
 from faltung.dtypes import Array, DType, overlap
 from faltung.kernels import Kernel
 from faltung.machine import MACHINE
-from faltung.methods import Cost, Method, Run, direct, reference
+from faltung.methods import Cost, Method, Run, direct, recursive, reference
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (direct, reference)
+METHODS: tuple[Method, ...] = (direct, recursive, reference)
 BY_NAME = {method.NAME: method for method in METHODS}
 
 
