@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import solve_toeplitz
 
 from faltung.dtypes import Array
 
 WINDOWS = (4, 5, 6, 8, 10, 12)  # T: windows that overlap; each adds about a digit
-FACTORS = (2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48)  # M
-COARSE = 2000  # taps of the coarse kernel up to which the fit's matrix is small
+FACTORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48)  # M
+COARSE = 600  # taps of the coarse kernel: with more of them, larger factors do as well
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +70,19 @@ class Stages:
         return (self.windows - 1 - self.lead) * self.factor
 
     def runs(self, count: int) -> int:
-        """Runs of phases that cover so many outputs."""
+        """Return the runs of phases that cover so many outputs."""
         return -(-count // self.factor)
 
     def smoothed(self, count: int) -> int:
-        """Coarse samples that the interpolation of so many outputs needs."""
+        """Return the coarse samples that their interpolation needs."""
         return self.runs(count) + self.windows - 1
 
     def decimated(self, count: int) -> int:
-        """Decimated samples that they need."""
+        """Return the decimated samples that these need."""
         return self.smoothed(count) + self.coarse.size - 1
 
     def samples(self, count: int) -> int:
-        """Input samples that these need."""
+        """Return the input samples that these need."""
         return (self.decimated(count) - 1 + self.windows) * self.factor
 
     def scaled(self, factor: float) -> Stages:
@@ -90,9 +91,13 @@ class Stages:
 
     @property
     def work(self) -> float:
-        """Multiply-adds for each sample where two axes are equal."""
+        """Time for each sample where two axes are alike, in multiply-adds; from measurements.
+
+        The numbers are traffic to and from memory, the windows over the input, and the arrays of
+        ``1 / M`` of the input's size that lie between the axes.
+        """
         t, m = self.windows, self.factor
-        return 2 * t + (2 * t + 8) / m + 2 * self.coarse.size / m**2
+        return 22 + 2.2 * t + 85 / m + 2 * self.coarse.size / m**2
 
 
 def window(count: int, factor: int, ratio: float) -> Array:
@@ -123,8 +128,7 @@ def fit(taps: Array, h: Array, count: int, factor: int, budget: float) -> tuple[
     gram = np.pad(gram, (0, max(0, at.size - gram.size)))[: at.size]
     # what the windows can hardly carry stays out: it would only make the coarse taps large
     gram[0] *= 1 + max(1e-15, (1e-3 * budget) ** 2)
-    matrix = gram[np.abs(np.subtract.outer(np.arange(at.size), np.arange(at.size)))]
-    coarse = np.linalg.solve(matrix, right)
+    coarse = solve_toeplitz(gram, right)
     small = np.abs(coarse) < 1e-3 * budget * np.abs(coarse).sum() / coarse.size
     keep = np.flatnonzero(~small)
     return coarse[keep[0] : keep[-1] + 1] / factor, lead + int(keep[0])
@@ -159,10 +163,11 @@ def design(
     taps: Array, sigma: float, factor: int, count: int, dtype: str, budget: float
 ) -> Stages | None:
     """Return the stages for normalised taps with a given factor and number of windows."""
-    if taps.size // factor + 2 * count + 1 > COARSE:
-        return None
     h = window(count, factor, sigma / factor)
-    coarse, lead = fit(taps, h, count, factor, budget)
+    try:
+        coarse, lead = fit(taps, h, count, factor, budget)
+    except np.linalg.LinAlgError:
+        return None
     down = h.astype(dtype).reshape(count, factor)
     # weight [r, t] is the window at r + (count - 1 - t) * factor
     up = np.ascontiguousarray((h * factor).astype(dtype).reshape(count, factor)[::-1].T)
@@ -191,8 +196,9 @@ def best(data: bytes, sigma: float, dtype: str, budget: float) -> Stages | None:
     taps = np.frombuffer(data)
     chosen: Stages | None = None
     for count in WINDOWS:
-        # the error grows with the factor, all but exactly: the largest within budget by bisection
-        factors = [m for m in FACTORS if 1.5 * m <= sigma]
+        # the error grows with the factor, or nearly so: the largest within budget by bisection
+        longest = taps.size / (COARSE - 2 * count - 1)
+        factors = [m for m in FACTORS if longest <= m <= sigma / 1.5]
         low, high = 0, len(factors)
         found: Stages | None = None
         while low < high:

@@ -80,11 +80,13 @@ def convolve(
     weights : array_like, optional
         Weight of each sample, at least 0, for normalised convolution; broadcast to ``x``.
     tolerance : float, optional
-        Error, relative to ``|k| * |x|``, up to which cheaper methods may be used.
+        Error up to which cheaper methods may be used: ``|y - exact| <= tolerance * sum |k| *
+        max |x|``, with the fill value counted in ``max |x|`` where a tap reaches it.
     nonnegative : bool
         Ask for a result that is never negative; kernel and input must not be either.
     method : str
-        "auto", or the name of a method: "direct" or "reference".
+        "auto", or the name of a method: "direct", "recursive" (Gaussians within a tolerance) or
+        "reference".
     out : ndarray, optional
         Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``.
     workers : int, optional

@@ -66,7 +66,10 @@ class Plan:
 
     @property
     def error_bound(self) -> float:
-        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact."""
+        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact.
+
+        The method "recursive" bounds the error by ``c * sum |k| * max |x|`` instead.
+        """
         return BY_NAME[self.method].error_bound(self.problem)
 
     @cached_property
@@ -199,7 +202,7 @@ class Plan:
             f"  result     {self.dtype} {self.shape}, computed in {sums_text(p)}",
             f"  work       {p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, "
             f"{out_size:,} bytes out",
-            f"  error      {error_text(self.error_bound)}",
+            f"  error      {error_text(self.error_bound, self.method)}",
         ]
         if p.missing == "ignore" or p.weighted:
             lines.append("  missing    normalised by the weight that is there, |k| * w / sum |k|")
@@ -234,9 +237,10 @@ def sums_text(problem: Problem) -> str:
     return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
 
 
-def error_text(bound: float) -> str:
+def error_text(bound: float, method: str) -> str:
     """Say what the error bound means."""
-    return "none, the sums are exact" if bound == 0 else f"at most {bound:.2g} * (|k| * |x|)"
+    unit = getattr(BY_NAME[method], "ERROR_UNIT", "(|k| * |x|)")
+    return "none, the sums are exact" if bound == 0 else f"at most {bound:.2g} * {unit}"
 
 
 def check_out(out: Any, plan: Plan, x: Array) -> None:

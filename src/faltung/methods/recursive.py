@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,13 @@ from faltung.problem import Problem
 NAME = "recursive"
 FAMILIES = ("decimate", "interpolate", "transpose", "direct")
 FITS = 1e-5  # the share of a kernel that may differ from the Gaussian fitted to it
-SCRATCH = 16 << 20  # bytes of the largest array between the stages; there are up to three such
+SCRATCH = 24 << 20  # bytes of the largest array between the stages; there are two such
 LINES = 64  # a single line is cut into so many, side by side, for the vectors
 SEGMENT = 1 << 20  # outputs of a single line that are computed at a time
+
+LEAST = 1e-20  # the kernel's sum, so that no weight leaves the normal range of float32
+
+ERROR_UNIT = "sum |k| * max |x|"  # other methods bound each output by |k| * |x| there
 
 Index = NDArray[np.intp]
 
@@ -80,7 +84,8 @@ def sigma_of(factor: Array) -> float | None:
     at = np.arange(factor.size) - (factor.size - 1) / 2
     parabola = np.polynomial.Polynomial.fit(at, np.log(factor), 2, w=factor)
     bend = float(parabola.convert().coef[2]) if parabola.degree() == 2 else 0.0
-    if not bend < 0 or not np.abs(np.exp(parabola(at)) - factor).sum() <= FITS:
+    flat = -0.5 / (4 * factor.size) ** 2  # flatter ones are all but a box
+    if bend > flat or not np.abs(np.exp(parabola(at)) - factor).sum() <= FITS:
         return None
     return math.sqrt(-0.5 / bend)
 
@@ -124,11 +129,23 @@ class Design:
     bound: float
 
 
-@lru_cache(maxsize=64)
+designs: WeakKeyDictionary[Problem, Design | str] = WeakKeyDictionary()
+
+
 def design(problem: Problem) -> Design | str:
+    """Return what a problem is computed with, or why it is refused; kept while the problem is."""
+    known = designs.get(problem)
+    if known is None:
+        known = designs[problem] = new_design(problem)
+    return known
+
+
+def new_design(problem: Problem) -> Design | str:
     """Return the stages that keep within the tolerance, or why there are none."""
     if problem.tolerance is None:
         return "the call gives no tolerance"
+    if problem.normalised:
+        return "a quotient of two sums has no such bound"
     found = route(problem)
     if isinstance(found, str):
         return found
@@ -143,6 +160,8 @@ def design(problem: Problem) -> Design | str:
     if sigmas is None:
         return "the kernel is no Gaussian"
     taps = problem.correlation_taps
+    if not LEAST < taps.astype(float).sum() < 1 / LEAST:
+        return "the kernel's sum is too far from 1"
     unfactored = rest(taps)
     each = (0.98 * problem.tolerance - unfactored) / len(spanned)
     stages = {}
@@ -154,6 +173,9 @@ def design(problem: Problem) -> Design | str:
         stages[problem.axes[n]] = fitting
     bound = unfactored + math.prod(1 + s.error for s in stages.values()) - 1
     bound += rounding(tuple(stages.values()), found.accumulator)
+    result = problem.result_dtype
+    if result.kind in "fc" and result != found.accumulator:
+        bound += (1 + bound) * float(np.finfo(result).eps) / 2
     if bound > problem.tolerance:
         return f"the error bound of {bound:.2g} is above the tolerance"
     return Design(stages, sigmas, bound)
@@ -192,10 +214,10 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     passes = 3 if len(problem.shape) > 1 and min(found.stages) < len(problem.shape) - 1 else 9
     traffic = passes * samples * size / machine.bandwidth
     planes = math.prod(n for a, n in enumerate(problem.shape) if a not in found.stages)
-    blocks = 1 + samples * size // (4 * SCRATCH)
+    blocks = 1 + samples * size // (2 * SCRATCH)
     calls = 9 * blocks * (planes if len(found.stages) == 2 else 1)
     seconds = max(work / machine.multiply_adds / native.get_workers(), traffic)
-    return Cost(seconds + calls * 10 * machine.call, 4 * SCRATCH)
+    return Cost(seconds + calls * 10 * machine.call, 2 * SCRATCH)
 
 
 def error_bound(problem: Problem) -> float:
@@ -265,6 +287,7 @@ class Stage:
         self.sums = np.dtype(types.accumulator)
         self.fill = np.array([fill], self.sums)
         self.workers = workers
+        self.buffers = [np.empty(0, self.sums), np.empty(0, self.sums)]
 
     def call(
         self,
@@ -285,8 +308,16 @@ class Stage:
         prepared(native.address(source), native.address(target), self.workers)
 
     def empty(self, *shape: int) -> Array:
-        """Return an array for sums."""
-        return np.empty(shape, self.sums)
+        """Return an array for the sums of a stage; it lasts until the next but one is taken.
+
+        A stage reads what the one before it wrote. Fresh memory for each would cost more time
+        than most of the stages take.
+        """
+        self.buffers.reverse()
+        count = math.prod(shape)
+        if self.buffers[0].size < count:
+            self.buffers[0] = np.empty(count, self.sums)
+        return self.buffers[0][:count].reshape(shape)
 
     def transposed(self, x: Array, target: Array | None = None) -> Array:
         """Exchange rows and columns."""
@@ -324,7 +355,6 @@ class Stage:
         whole = target[: runs * s.factor]
         work = target.size * s.windows
         if runs:
-            folded = whole.reshape(runs, s.factor, -1) if whole.size else whole
             step, inner = whole.strides
             folded = np.lib.stride_tricks.as_strided(
                 whole, (runs, s.factor, whole.shape[1]), (step * s.factor, step, inner)
@@ -357,7 +387,6 @@ def compute(stage: Stage, x: Array, y: Along, z: Along, target: Array) -> bool:
     rows = x if y.stages is None else stage.decimated(x, y)
     columns = stage.transposed(rows if rows.dtype == stage.sums else rows.astype(stage.sums))
     coarse = stage.smoothed(stage.decimated(columns, z), z, 0)
-    del rows, columns
     if y.stages is not None:
         coarse = stage.smoothed(coarse, y, 1)
     if not np.isfinite(coarse).all():
@@ -408,7 +437,6 @@ class Planes:
             zip(problem.axes, zip(problem.geometry, problem.boundary, strict=True), strict=True)
         )
         self.stages = self._scaled(design)
-        self.scale = problem.fill_value
         self.line = len(problem.shape) == 1
         spanned = sorted(design.stages)
         others = [axis for axis in range(len(problem.shape)) if axis not in spanned]
@@ -442,15 +470,16 @@ class Planes:
             if halved[n] < 0.5:
                 break  # smaller blocks would read more around themselves than within
             sides[n] = -(-sides[n] // (2 * steps[n])) * steps[n]
-        parts = []
-        for axis, count, side in zip(self.plane, whole, sides, strict=True):
-            ends = cuts(0, count, side)
-            if axis in self.stages:
-                known = *self.geometry[axis], self.stages[axis]
-                parts.append([along(*known, *cut) for cut in ends])
-            else:
-                parts.append([Along(slice(*cut), *cut) for cut in ends])
-        return list(product(*parts))
+        rows, columns = (
+            self._along(axis, cuts(0, count, side))
+            for axis, count, side in zip(self.plane, whole, sides, strict=True)
+        )
+        return list(product(rows, columns))
+
+    def _along(self, axis: int, ends: list[tuple[int, int]]) -> list[Along]:
+        if axis not in self.stages:
+            return [Along(slice(*cut), *cut) for cut in ends]
+        return [along(*self.geometry[axis], self.stages[axis], *cut) for cut in ends]
 
     def __call__(self, x: Array, out: Array, workers: int) -> None:
         """Compute the problem on ``x`` into ``out``."""
@@ -472,14 +501,19 @@ class Planes:
             source = source.astype(stage.sums)
         sums = target
         if target.dtype != stage.sums or not takes(target):
-            sums = stage.empty(*target.shape)
+            sums = np.empty(target.shape, stage.sums)
         if not compute(stage, source, y, z, sums):
             with np.errstate(invalid="ignore"):
                 clean = np.where(np.isfinite(source), source, source.dtype.type(0))
             fill = self.problem.fill_value
             calm = Stage(self.types, fill if math.isfinite(fill) else 0, stage.workers)
-            compute(calm, clean, y, z, sums)
+            if not compute(calm, clean, y, z, sums):  # samples near the greatest float
+                calm.fill /= 4
+                compute(calm, clean / 4, y, z, sums)
+                sums *= 4
             mend(source, fill, y, z, sums)
+        if self.problem.nonnegative:  # the taps applied may be a little below 0
+            np.maximum(sums, 0, out=sums)
         if sums is not target:
             target[...] = convert(sums, target.dtype, self.problem.arithmetic.overflow)
 
