@@ -11,7 +11,7 @@ from __future__ import annotations
 import halide as hl
 
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant
+from pipelines.types import HALIDE_TYPES, Variant, in_order
 
 VARIANTS = (
     Variant("float32", "float32", "float32"),
@@ -42,9 +42,9 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     inside = hl.clamp(row, 0, inp.dim(1).extent() - 1)
     sample = hl.select(row < 0, fill[0], hl.cast(t_acc, inp[x, inside, z]))
     piece[x, i, z, t] = hl.cast(t_acc, 0)
-    piece[x, i, z, t] += weights[m, t] * sample
+    piece[x, i, z, t] = in_order(piece[x, i, z, t] + weights[m, t] * sample, level)
     acc[x, i, z] = hl.cast(t_acc, 0)
-    acc[x, i, z] += piece[x, i, z, w]
+    acc[x, i, z] = in_order(acc[x, i, z] + piece[x, i, z, w], level)
     out[x, i, z] = acc[x, i, z]
 
     # ---- the schedule --------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import halide as hl
 
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant
+from pipelines.types import HALIDE_TYPES, Variant, in_order
 
 VARIANTS = (
     Variant("float32", "float32", "float32"),
@@ -31,7 +31,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     acc, out = hl.Func("acc"), hl.Func("interpolate")
     w = hl.RDom([(0, weights.dim(0).extent())], "w")
     acc[x, r, q] = hl.cast(t_acc, 0)
-    acc[x, r, q] += weights[w, r] * inp[x, q + w, 0]
+    acc[x, r, q] = in_order(acc[x, r, q] + weights[w, r] * inp[x, q + w, 0], level)
     out[x, r, q] = acc[x, r, q]
 
     # ---- the schedule --------------------------------------------------------------------

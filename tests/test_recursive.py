@@ -185,12 +185,14 @@ def worst_input(stages, taps, n, at):
        st.sampled_from(["float32", "float64"]), st.integers(0, 60))  # fmt: skip
 def test_the_worst_input_meets_the_bound_and_no_more(sigma, cut, tolerance, dtype, step):
     k = gaussian(sigma, cut).astype(dtype)
-    try:
-        plan = faltung.plan((1500,), dtype, k, operation="correlate", mode="valid",
-                            tolerance=tolerance, method="recursive")  # fmt: skip
-    except ValueError as error:
-        assert "no decimation" in str(error)
+    plan = faltung.plan((1500,), dtype, k, operation="correlate", mode="valid",
+                        tolerance=tolerance)  # fmt: skip
+    answer = recursive.supports(plan.problem)
+    if not answer.ok:
+        assert "no decimation" in answer.note
         return
+    plan = faltung.plan((1500,), dtype, k, operation="correlate", mode="valid",
+                        tolerance=tolerance, method="recursive")  # fmt: skip
     stages = plan._run.stages[0]
     # up to LINES lines lie side by side, each a whole number of factors long
     at = 400 + step
@@ -214,7 +216,7 @@ def test_the_worst_input_meets_the_bound_and_no_more(sigma, cut, tolerance, dtyp
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sigma", [4.0, 10.0, 30.0])
 def test_hard_inputs(dtype, sigma):
-    n = 700
+    n = 450 if sigma == 30 else 700
     k = np.outer(gaussian(sigma), gaussian(sigma)).astype(dtype)
     plan = faltung.plan((n, n), dtype, k, tolerance=4e-4, method="recursive", boundary="reflect")
     i, j = np.indices((n, n))
@@ -227,11 +229,7 @@ def test_hard_inputs(dtype, sigma):
         np.where((i // 5 + j // 5) % 2, 1.0, -1.0), np.where((i // 6 + j // 7) % 2, 1.0, -1.0),
         i * 1.0, (i - j) * 1e30,
     ):  # fmt: skip
-        part = x[: n // 2 + 100, : n // 2 + 100] if sigma == 30 else x
-        fitting = plan if part is x else faltung.plan(part.shape, dtype, k, tolerance=4e-4,
-                                                      method="recursive", boundary="reflect")  # fmt: skip
-        used = separable_within(fitting, part.astype(dtype), gaussian(sigma))
-        assert used <= 1
+        assert separable_within(plan, x.astype(dtype), gaussian(sigma)) <= 1
 
 
 def separable_within(plan, x, taps):
@@ -258,7 +256,7 @@ def test_a_line_shorter_than_its_kernel(n, sigma, boundary, seed):
 def test_blocks_fit_together(monkeypatch, shape, scratch):
     rng = np.random.default_rng(0)
     x = rng.standard_normal(shape)
-    axes = {(300, 5): (0,), (5, 300): (1,), (200, 210, 3): (0, 1)}.get(shape, None)
+    axes = {(300, 5): (0,), (5, 300): (1,), (200, 210, 3): (0, 1)}.get(shape)
     k = gaussian(5.0)
     if len(shape) == 3:
         k = np.outer(k, gaussian(4.0))

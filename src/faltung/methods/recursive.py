@@ -369,7 +369,11 @@ class Stage:
 def sizes(x: Array) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Return lengths and strides in elements, innermost first."""
     steps = [step // x.itemsize for step in x.strides]
-    return (x.shape[2], x.shape[1], x.shape[0]), (steps[2], steps[1], steps[0])
+    return (x.shape[2], x.shape[1], x.shape[0]), (
+        steps[2] if x.shape[2] > 1 else 1,
+        steps[1],
+        steps[0],
+    )
 
 
 def compute(stage: Stage, x: Array, y: Along, z: Along, target: Array) -> bool:
