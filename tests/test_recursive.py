@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import BOUNDARIES, LAYOUTS, laid_out
 
 import faltung
-from faltung import decimation, native
+from faltung import coarse, decimation, native
 from faltung.methods import recursive
 
 if not native.library():
@@ -262,8 +262,8 @@ def test_blocks_fit_together(monkeypatch, shape, scratch):
         k = np.outer(k, gaussian(4.0))
     options = {"boundary": "wrap", "axes": axes}
     once = faltung.plan(shape, "float64", k, tolerance=1e-3, method="recursive", **options)(x)
-    monkeypatch.setattr(recursive, "SCRATCH", scratch)
-    monkeypatch.setattr(recursive, "SEGMENT", scratch // 4)
+    monkeypatch.setattr(coarse, "SCRATCH", scratch)
+    monkeypatch.setattr(coarse, "SEGMENT", scratch // 4)
     with faltung.plan_cache(0):
         cut = faltung.plan(shape, "float64", k, tolerance=1e-3, method="recursive", **options)
         if len(shape) == 3 and scratch == 1 << 15:

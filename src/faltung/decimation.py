@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.linalg import solve_toeplitz
@@ -84,6 +84,16 @@ class Stages:
     def samples(self, count: int) -> int:
         """Return the input samples that these need."""
         return (self.decimated(count) - 1 + self.windows) * self.factor
+
+    @cached_property
+    def along_rows(self) -> Array:
+        """The coarse kernel as one for the direct pipelines, along the rows' axis."""
+        return self.coarse.reshape(1, -1, 1)
+
+    @cached_property
+    def along_columns(self) -> Array:
+        """The coarse kernel as one along the columns' axis."""
+        return self.coarse.reshape(1, 1, -1)
 
     def scaled(self, factor: float) -> Stages:
         """Return the same stages for taps that sum to ``factor``."""

@@ -149,6 +149,12 @@ def stretched(axis: Axis, boundary: str, low: int, count: int) -> NDArray[np.int
     return index_map(np.clip(np.arange(low, low + count), first, stop - 1), axis.n, boundary)
 
 
+def untouched(axis: Axis, low: int, count: int) -> bool:
+    """Whether :func:`stretched` is the positions themselves."""
+    first, stop = axis.span(0, axis.count)
+    return max(first, 0) <= low and low + count <= min(stop, axis.n)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where one axis of a block comes from: the positions ``low`` to ``high`` of an input.
