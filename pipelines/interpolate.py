@@ -8,11 +8,12 @@ from __future__ import annotations
 import halide as hl
 
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant, in_order
+from pipelines.types import HALIDE_TYPES, Variant, converted, in_order
 
 VARIANTS = (
     Variant("float32", "float32", "float32"),
     Variant("float64", "float64", "float64"),
+    Variant("float32", "float32", "uint8"),
 )
 
 WINDOWS = (4, 5, 6, 8)  # input rows per output row for which the sum is unrolled
@@ -22,7 +23,7 @@ COLUMNS = 4096  # bytes along a row that are finished before the next run of row
 
 def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
-    t_acc = HALIDE_TYPES[variant.accumulator]
+    t_acc, t_out = HALIDE_TYPES[variant.accumulator], HALIDE_TYPES[variant.output]
     x, r, q = hl.Var("x"), hl.Var("r"), hl.Var("q")
     inp, weights = hl.ImageParam(t_acc, 3, "input"), hl.ImageParam(t_acc, 2, "weights")
     tasks = hl.Param(hl.Int(32), "tasks")  # parallel tasks, each a number of runs
@@ -32,7 +33,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     w = hl.RDom([(0, weights.dim(0).extent())], "w")
     acc[x, r, q] = hl.cast(t_acc, 0)
     acc[x, r, q] = in_order(acc[x, r, q] + weights[w, r] * inp[x, q + w, 0], level)
-    out[x, r, q] = acc[x, r, q]
+    out[x, r, q] = converted(acc[x, r, q], t_acc, t_out)
 
     # ---- the schedule --------------------------------------------------------------------
     result = out.output_buffer()

@@ -28,7 +28,7 @@ from faltung.problem import Problem
 
 SCRATCH = 24 << 20  # bytes of the largest array between the stages; there are two such
 LINES = 64  # a single line is cut into so many, side by side, for the vectors
-SEGMENT = 1 << 18  # outputs of a single line that are computed at a time
+SEGMENT = 300_000  # outputs of a single line that are computed at a time
 WIDE = 64  # samples in a row that fill the vectors
 
 Index = NDArray[np.intp]
@@ -109,13 +109,14 @@ class Stage:
         numbers: tuple[int, ...] = (),
     ) -> None:
         """Run a pipeline; ``target`` may have three axes."""
-        x, y = (a if a.ndim == 3 else a[None] for a in (source, target))
-        one = (1, 1, 1)
-        variant = (source.dtype.name, self.sums.name, target.dtype.name)
-        form = Form(*sizes(x), (taps[2], taps[1], taps[0]), *sizes(y), one, one)
-        key = family, variant, form, tuple(map(id, constants))
+        lengths = source.shape, source.strides, target.shape, target.strides
+        key = family, source.dtype.char, target.dtype.char, lengths, tuple(map(id, constants))
         prepared = self.calls.get(key)
         if prepared is None:
+            x, y = (a if a.ndim == 3 else a[None] for a in (source, target))
+            one = (1, 1, 1)
+            variant = (source.dtype.name, self.sums.name, target.dtype.name)
+            form = Form(*sizes(x), (taps[2], taps[1], taps[0]), *sizes(y), one, one)
             prepared = Call(family, variant, form, constants, numbers, work)
             if len(self.calls) < 256:
                 self.calls[key] = prepared
@@ -277,6 +278,8 @@ class Planes:
         self.calm = np.array([fill if math.isfinite(fill) else 0], self.sums)
         self.quarter = self.calm / 4
         self.parts: dict[int, Along] = {}
+        # the last stage can round and saturate by itself
+        self.narrow = types.output == "uint8" and problem.result_dtype == np.uint8
         self._arrange()
 
     def _arrange(self) -> None:
@@ -308,7 +311,7 @@ class Planes:
         shape, dtype = self.problem.shape, np.dtype(self.problem.dtype)
         y, z = (None if a is None else self.stages[a] for a in (self.y, self.z))
         converts = dtype not in (self.work_in, self.sums)
-        converts |= self.problem.result_dtype != self.sums
+        converts |= self.problem.result_dtype != self.sums and not self.narrow
         sides = list(self.sides)
 
         def between(sides: list[int]) -> int:
@@ -320,7 +323,9 @@ class Planes:
 
         steps = [s.factor if s else 1 for s in (y, z)]
         least = [4 * s.coarse.size * s.factor if s else WIDE for s in (y, z)]
-        while between(sides) > SCRATCH:
+        # without a kernel along the rows' axis whole samples are transposed, which wants the cache
+        most = SCRATCH if y is not None else SCRATCH // 16
+        while between(sides) > most:
             halved = [side / 2 / enough for side, enough in zip(sides, least, strict=True)]
             n = 0 if halved[0] >= halved[1] else 1
             if halved[n] < 0.5:
@@ -368,7 +373,8 @@ class Planes:
         flat = dense(merged(source), self.work_in)
         into = merged(target)
         sums = into
-        if into.dtype != stage.sums or not takes(into) or not np.may_share_memory(into, target):
+        fits = into.dtype == stage.sums or (self.narrow and y.stages is not None)
+        if not fits or not takes(into) or not np.may_share_memory(into, target):
             sums = np.empty(into.shape, stage.sums)
         if not compute(stage, flat, y, z, channels, sums):
             clean = np.where(np.isfinite(flat), flat, flat.dtype.type(0))
@@ -419,13 +425,13 @@ class Planes:
 
 def segments(count: int, factor: int) -> Iterator[tuple[int, int, int]]:
     """Cut the outputs of a line as (first, outputs of each part, parts side by side)."""
-    for first, stop in cuts(0, count, SEGMENT):
-        each = (stop - first) // LINES // factor * factor
-        if each:
-            yield first, each, LINES
-            first += LINES * each
-        if first < stop:
-            yield first, stop - first, 1
+    first = 0
+    while first < count:
+        each = min(SEGMENT, count - first) // LINES // factor * factor
+        lines = LINES if each else 1
+        each = each or count - first
+        yield first, each, lines
+        first += lines * each
 
 
 def samples(x: Array, axis: Axis, boundary: str, low: int, count: int, fill: Any) -> Array:

@@ -199,15 +199,17 @@ def cost(problem: Problem, machine: Machine) -> Cost:
         return Cost(math.inf, 0)
     samples = max(math.prod(problem.shape), math.prod(problem.result_shape))
     size = np.dtype(problem.arithmetic.accumulator).itemsize
-    work = sum(s.work for s in found.stages.values()) * samples * size / 4
-    # the output's memory is read before it is written; a line is copied to be cut, and back
-    passes = 3 if len(problem.shape) > 1 and min(found.stages) < len(problem.shape) - 1 else 9
+    axes = len(found.stages)
+    work = sum(s.work for s in found.stages.values()) / axes * samples * size / 4
+    # the output's memory is read before it is written; rows and single lines are also transposed
+    last = max(found.stages) == len(problem.shape) - 1
+    passes = 3 if axes == 2 or not last else 9 if len(problem.shape) > 1 else 11
     traffic = passes * samples * size / machine.bandwidth
     planes = math.prod(n for a, n in enumerate(problem.shape) if a not in found.stages)
-    blocks = 1 + samples * size // (2 * SCRATCH)
-    calls = 9 * blocks * (planes if len(found.stages) == 2 else 1)
+    blocks = 1 + samples * size // (SCRATCH if axes == 2 else SCRATCH // 16)
+    calls = 9 * max(blocks, planes if axes == 2 else 1)
     seconds = max(work / machine.multiply_adds / native.get_workers(), traffic)
-    return Cost(seconds + calls * 10 * machine.call, 2 * SCRATCH)
+    return Cost(seconds + calls * 2 * machine.call, 2 * SCRATCH)
 
 
 def error_bound(problem: Problem) -> float:
