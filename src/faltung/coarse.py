@@ -235,27 +235,44 @@ def compute(stage: Stage, x: Array, y: Along, z: Along, channels: int, target: A
 # ---- what is not finite ----------------------------------------------------------------------
 
 
-def touched(flags: Array, outside: bool, y: Along, z: Along) -> Array:
-    """Say which outputs have a flagged sample, or a flagged fill value, in their box of taps."""
+def touched(flags: Array, outside: bool, y: Along, z: Along) -> Array | None:
+    """Say which outputs have a flagged sample, or a flagged fill value, in their box of taps.
+
+    None where no sample is flagged, nor the fill value; lines without any are passed over.
+    """
+    if not outside and not flags.any():
+        return None
     for dimension, axis in enumerate((y, z)):
         if axis.box is None:
             continue
         flags = np.moveaxis(flags, dimension, 0)
-        taken = np.where((axis.box < 0)[:, None], outside, flags[np.maximum(axis.box, 0)])
-        counts = np.zeros((taken.shape[0] + 1, taken.shape[1]), np.int32)
-        np.cumsum(taken, 0, np.int32, counts[1:])
-        flags = np.moveaxis(counts[axis.taps :] > counts[: -axis.taps], 0, dimension)
+        found = np.zeros((axis.count, flags.shape[1]), bool)
+        beyond = outside and bool((axis.box < 0).any())
+        lines = np.flatnonzero(flags.any(0) | beyond)
+        for first, stop in cuts(0, lines.size, WIDE):
+            some = lines[first:stop]
+            taken = flags[:, some][np.maximum(axis.box, 0)]
+            taken[axis.box < 0] = outside
+            counts = np.zeros((taken.shape[0] + 1, some.size), np.int32)
+            np.cumsum(taken, 0, np.int32, counts[1:])
+            found[:, some] = counts[axis.taps :] > counts[: -axis.taps]
+        flags = np.moveaxis(found, 0, dimension)
     return flags
 
 
 def mend(x: Array, fill: float, y: Along, z: Along, target: Array) -> None:
     """Write the outputs whose box of taps holds an infinite or NaN sample."""
-    holes = touched(np.isnan(x), math.isnan(fill), y, z)
     above = touched(np.isposinf(x), fill == math.inf, y, z)
     below = touched(np.isneginf(x), fill == -math.inf, y, z)
-    target[above] = math.inf
-    target[below] = -math.inf
-    target[holes | (above & below)] = math.nan
+    if above is not None:
+        target[above] = math.inf
+    if below is not None:
+        target[below] = -math.inf
+        if above is not None:
+            target[above & below] = math.nan
+    holes = touched(np.isnan(x), math.isnan(fill), y, z)
+    if holes is not None:
+        target[holes] = math.nan
 
 
 # ---- planes and blocks -----------------------------------------------------------------------
