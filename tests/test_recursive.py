@@ -358,6 +358,27 @@ def test_not_finite_just_where_the_footprint_says_so(drawn, dtype, density, fill
     assert (np.abs(y[fine] - wanted[fine]) <= 0.101 * k.sum() * most).all()
 
 
+@pytest.mark.parametrize("cut", [2.5, 4.0, 8.0, 12.0])
+@pytest.mark.parametrize("tolerance", [0.1, 2e-3])
+@pytest.mark.parametrize("mode", ["same", "full", "valid"])
+def test_a_nan_under_the_smallest_tap_is_seen(cut, tolerance, mode):
+    k = gaussian(6.0, cut)
+    options = {"mode": mode, "tolerance": tolerance}
+    plan = faltung.plan((400,), "float64", k, **options)
+    if not recursive.supports(plan.problem).ok:
+        return
+    plan = faltung.plan((400,), "float64", k, method="recursive", **options)
+    ((_, stages),) = recursive.design(plan.problem).stages.items()
+    for n in range(1, 99):  # every sample under the taps is one that the stages read
+        assert stages.before >= 0
+        assert stages.samples(n) - stages.before >= n + k.size - 1
+    for at in (0, 1, 200, 399):
+        x = np.ones(400)
+        x[at] = math.nan
+        wanted = faltung.convolve(x, k, mode=mode, method="direct")
+        np.testing.assert_array_equal(np.isnan(plan(x)), np.isnan(wanted))
+
+
 def test_samples_near_the_greatest_float_do_not_overflow():
     x = np.full((90, 90), 3.3e38, "float32")
     x[40:, :] *= -1

@@ -141,7 +141,10 @@ def fit(taps: Array, h: Array, count: int, factor: int, budget: float) -> tuple[
     coarse = solve_toeplitz(gram, right)
     small = np.abs(coarse) < 1e-3 * budget * np.abs(coarse).sum() / coarse.size
     keep = np.flatnonzero(~small)
-    return coarse[keep[0] : keep[-1] + 1] / factor, lead + int(keep[0])
+    # no tap may lie outside what is read, or a NaN there would not be seen
+    first = min(int(keep[0]), 2 * count - 1)
+    stop = max(int(keep[-1]) + 1, -(-taps.size // factor) + 2)
+    return coarse[first:stop] / factor, lead + first
 
 
 def phases(stages: Stages) -> Iterator[tuple[Array, int]]:
