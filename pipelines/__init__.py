@@ -7,6 +7,7 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import direct, separable, sums
+    from pipelines import decimate, direct, interpolate, separable, sums, transpose
 
-    return {"direct": direct, "separable": separable, "sums": sums}
+    modules = (direct, separable, sums, decimate, interpolate, transpose)
+    return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import halide as hl
 
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant, converted
+from pipelines.types import HALIDE_TYPES, Variant, converted, in_order
 
 # The kernel always has the accumulator's type. Integer sums are exact: the caller proves from the
 # kernel that they fit, or wants them modulo 2**64. Floating sums of integers serve kernels with
@@ -64,8 +64,10 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     in_chunks = hl.RDom([(0, CHUNK), (0, width), (0, chunks), (0, depth)], "in_chunks")
     in_rest = hl.RDom([(0, rest), (0, width), (0, depth)], "in_rest")
     acc[x, y, z] = hl.cast(t_acc, 0)
-    acc[x, y, z] += tap(in_chunks[1], in_chunks[2] * CHUNK + in_chunks[0], in_chunks[3])
-    acc[x, y, z] += tap(in_rest[1], chunks * CHUNK + in_rest[0], in_rest[2])
+    chunked = tap(in_chunks[1], in_chunks[2] * CHUNK + in_chunks[0], in_chunks[3])
+    acc[x, y, z] = in_order(acc[x, y, z] + chunked, level)
+    rest_of = tap(in_rest[1], chunks * CHUNK + in_rest[0], in_rest[2])
+    acc[x, y, z] = in_order(acc[x, y, z] + rest_of, level)
     out[x, y, z] = converted(acc[x, y, z], t_acc, t_out)
 
     # ---- the schedule --------------------------------------------------------------------

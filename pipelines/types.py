@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import halide as hl
 
+from pipelines.levels import Level
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -41,3 +43,12 @@ def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
         shifted = hl.clamp(value, 0.0, top) + hl.f32(unit)
         return hl.cast(t_out, hl.reinterpret(hl.Int(32), shifted))
     return hl.saturating_cast(t_out, value)
+
+
+def in_order(total: hl.Expr, level: Level) -> hl.Expr:
+    """Return a sum that is not to be reordered.
+
+    Where multiplication and addition are apart, LLVM else puts the terms of unrolled sums in an
+    order that depends on the row of the register tile, and the bits on how the tiles lie.
+    """
+    return total if "fma" in level.features else hl.strict_float(total)

@@ -139,6 +139,22 @@ class Axis:
         return text if text == f"{self.count}" else f"{text} = {self.count}"
 
 
+def stretched(axis: Axis, boundary: str, low: int, count: int) -> NDArray[np.intp]:
+    """Return the index map of ``count`` positions from ``low`` on.
+
+    Positions that no output's taps reach repeat the nearest one that some do: who asks for more
+    than the kernel covers sees no sample that the result does not depend on.
+    """
+    first, stop = axis.span(0, axis.count)
+    return index_map(np.clip(np.arange(low, low + count), first, stop - 1), axis.n, boundary)
+
+
+def untouched(axis: Axis, low: int, count: int) -> bool:
+    """Whether :func:`stretched` is the positions themselves."""
+    first, stop = axis.span(0, axis.count)
+    return max(first, 0) <= low and low + count <= min(stop, axis.n)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where one axis of a block comes from: the positions ``low`` to ``high`` of an input.

@@ -45,6 +45,7 @@ def plain(problem: Problem, dtype: DType, taps: Taps, fill_value: Any) -> Proble
         missing="propagate",
         weighted=False,
         nonnegative=False,
+        tolerance=None,  # of the quotient, which small errors of a small mass could exceed
     )
 
 

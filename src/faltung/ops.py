@@ -85,11 +85,12 @@ def convolve(
     weights : array_like, optional
         The ``w`` of that formula, at least 0, broadcast to ``x``.
     tolerance : float, optional
-        Error, relative to ``|k| * |x|``, up to which cheaper methods may be used.
+        Error up to which cheaper methods may be used: ``|y - exact| <= tolerance * sum |k| *
+        max |x|``, with the fill value counted in ``max |x|`` where a tap reaches it.
     nonnegative : bool
         Ask for a result that is never negative; kernel and input must not be either.
     method : str
-        "auto", or the name of a method: "sums", "direct" or "reference".
+        "auto", or the name of a method, as ``plan.explain()`` lists them.
     out : ndarray, optional
         Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``. After
         an error it may hold a part of the result.

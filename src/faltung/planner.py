@@ -21,6 +21,7 @@ from faltung.methods import (
     Method,
     Run,
     direct,
+    recursive,
     reference,
     separable,
     sums,
@@ -29,7 +30,7 @@ from faltung.methods import (
 )
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (sums, separable, direct, wide, wide_fft, reference)
+METHODS: tuple[Method, ...] = (sums, separable, recursive, direct, wide, wide_fft, reference)
 BY_NAME = {method.NAME: method for method in METHODS}
 
 
@@ -80,7 +81,8 @@ class Plan:
         """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact.
 
         A result that is rounded to integers is off by at most half a unit more. With missing or
-        weighted samples, ``|k| * |x|`` is the same normalised convolution of magnitudes.
+        weighted samples, ``|k| * |x|`` is the same normalised convolution of magnitudes. The method
+        "recursive" bounds the error by ``c * sum |k| * max |x|`` instead.
         """
         return bound_of(BY_NAME[self.method], self.problem)
 
@@ -217,7 +219,7 @@ class Plan:
             f"  result     {self.dtype} {self.shape}, computed in {sums_text(p)}",
             f"  work       {p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, "
             f"{out_size:,} bytes out",
-            f"  error      {error_text(self.error_bound, p)}",
+            f"  error      {error_text(self.error_bound, self.method, p)}",
         ]
         if p.missing == "ignore" or p.weighted:
             lines.append("  normalised y = sum(k) * (k * (w x)) / (k * w), w = 0 for NaN")
@@ -252,12 +254,13 @@ def sums_text(problem: Problem) -> str:
     return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
 
 
-def error_text(bound: float, problem: Problem) -> str:
+def error_text(bound: float, method: str, problem: Problem) -> str:
     """Say what the error bound means."""
     if bound == 0:
         return "none, the sums are exact"
+    unit = getattr(BY_NAME[method], "ERROR_UNIT", "(|k| * |x|)")
     rounded = ", and half a unit to round" if problem.result_dtype.kind in "biu" else ""
-    return f"at most {bound:.2g} * (|k| * |x|){rounded}"
+    return f"at most {bound:.2g} * {unit}{rounded}"
 
 
 def bound_of(method: Method, problem: Problem) -> float:

@@ -6,6 +6,7 @@
     Predicted seconds, and bytes beyond input and output.
 ``error_bound(problem)``
     The factor ``c`` in ``|error| <= c * (|k| * |x|)``, output by output; 0 where exact.
+    A method whose bound is of another kind says so in ``ERROR_UNIT``.
 ``prepare(problem)``
     A callable ``run(x, out, workers)``, in which everything that does not depend on the numbers
     of ``x`` is done already. A plan keeps it, so that a repeated call starts at the arithmetic.
