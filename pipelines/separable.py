@@ -15,7 +15,7 @@ import halide as hl
 
 from pipelines.direct import CHUNK
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant, converted
+from pipelines.types import HALIDE_TYPES, Variant, converted, in_order
 
 VARIANTS = (
     Variant("float32", "float32", "float32"),
@@ -61,8 +61,8 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     width, rank = along_x.dim(0).extent(), along_x.dim(1).extent()
     steps, odd = width // vec, width % vec  # the first `odd` residues have a step more
     down[x, y, z, r] = hl.cast(t_acc, 0)
-    down[x, y, z, r] += tap(in_chunks[1] * CHUNK + in_chunks[0])
-    down[x, y, z, r] += tap(chunks * CHUNK + in_rest[0])
+    for j in (in_chunks[1] * CHUNK + in_chunks[0], chunks * CHUNK + in_rest[0]):
+        down[x, y, z, r] = in_order(down[x, y, z, r] + tap(j), level)
     columns[x, y, z, r] = down[x, y, z, r]
     across[x, y, z] = hl.cast(t_acc, 0)
     groups: list[tuple[hl.RDom, bool]] = []
@@ -78,7 +78,8 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
             (left, many // CHUNK * CHUNK + left[0], left[2]),
         ):
             j = step * vec + dom[1]
-            across[x, y, z] += along_x[j, term] * columns[x * sx + j * dx, y, z, term]
+            product = along_x[j, term] * columns[x * sx + j * dx, y, z, term]
+            across[x, y, z] = in_order(across[x, y, z] + product, level)
     rows[x, y, z] = across[x, y, z]
     out[x, y, z] = converted(rows[x, y, z], t_acc, t_out)
 

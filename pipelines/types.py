@@ -38,10 +38,11 @@ HALIDE_TYPES = {
 def converted(value: hl.Expr, t_acc: hl.Type, t_out: hl.Type) -> hl.Expr:
     """Give a sum the output's type: rounded half to even and saturated where it is narrower."""
     if t_acc.is_float() and t_out.is_uint():
-        # From 2**23 on floats are 1 apart: the addition rounds, and the low bits are the integer.
-        top, unit = float(2 ** t_out.bits() - 1), float(2**23)
-        shifted = hl.clamp(value, 0.0, top) + hl.f32(unit)
-        return hl.cast(t_out, hl.reinterpret(hl.Int(32), shifted))
+        # From 2**23 or 2**52 on floats are 1 apart: the addition rounds, and the low bits are the
+        # integer.
+        top, unit = float(2 ** t_out.bits() - 1), 2.0 ** (23 if t_acc.bits() == 32 else 52)
+        shifted = hl.clamp(value, hl.cast(t_acc, 0), hl.cast(t_acc, top)) + hl.cast(t_acc, unit)
+        return hl.cast(t_out, hl.reinterpret(hl.Int(t_acc.bits()), shifted))
     return hl.saturating_cast(t_out, value)
 
 

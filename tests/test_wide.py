@@ -38,7 +38,7 @@ def assert_exact(operation, x, k, method, **options):
             x.astype(object), k.astype(object), **{**options, "dtype": plan.result}
         )
     except OverflowError:
-        with pytest.raises(OverflowError, match="ask for a wider dtype"):
+        with pytest.raises(OverflowError, match=r"ask for (a wider dtype|dtype='uint64')"):
             call(x, k, method=method, **options)
         return
     for workers in (1, 3):

@@ -237,7 +237,8 @@ def convert(sums: Array, result: DType, overflow: str) -> Array:
     if overflow == "raise":
         ends = int(sums.min()), int(sums.max())
         if ends[0] < low or ends[1] > high:
-            wider = "dtype='uint64'" if 0 <= ends[0] <= ends[1] < 2**64 else "a wider dtype"
+            unsigned = result == np.int64 and 0 <= ends[0] and ends[1] < 2**64
+            wider = "dtype='uint64'" if unsigned else "a wider dtype"
             raise OverflowError(
                 f"results reach from {ends[0]} to {ends[1]} and {result} holds {low} to {high}; "
                 f'ask for {wider}, or for overflow="saturate" or "wrap".'

