@@ -122,17 +122,19 @@ class Blocked:
         for step in self.steps:
             target = out[step.outputs]
             sums = target if direct else np.empty(target.shape, self.work_out)
-            core(self._gather(step, x), sums, workers)
+            core(self.gather(step, x), sums, workers)
             if not direct:
                 target[...] = convert(sums, out.dtype, overflow)
 
-    def _gather(self, step: Step, x: Array) -> Array:
+    def gather(self, step: Step, x: Array) -> Array:
         """Return the samples a block needs, in the working dtype, the boundary laid around."""
         source = x[step.inputs]
         for axis, ends in step.takes:
             source = continued(source, axis, ends)
         if step.padded is not None:
-            shape = step.padded + x.shape[len(step.padded) :]
+            shape = list(source.shape)
+            for axis in self.problem.axes:
+                shape[axis] = step.padded[axis]
             padded = _kept.empty(shape, self.work_in, "padded")
             padded[...] = self.fill
             padded[step.inner] = source

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy.linalg import solve_toeplitz
 
 from faltung.dtypes import Array
 
@@ -138,6 +137,8 @@ def fit(taps: Array, h: Array, count: int, factor: int, budget: float) -> tuple[
     gram = np.pad(gram, (0, max(0, at.size - gram.size)))[: at.size]
     # what the windows can hardly carry stays out: it would only make the coarse taps large
     gram[0] *= 1 + max(1e-15, (1e-3 * budget) ** 2)
+    from scipy.linalg import solve_toeplitz  # only here: it takes longer to load than the rest
+
     coarse = solve_toeplitz(gram, right)
     small = np.abs(coarse) < 1e-3 * budget * np.abs(coarse).sum() / coarse.size
     keep = np.flatnonzero(~small)

@@ -237,7 +237,7 @@ def convert(sums: Array, result: DType, overflow: str) -> Array:
     if overflow == "raise":
         ends = int(sums.min()), int(sums.max())
         if ends[0] < low or ends[1] > high:
-            unsigned = result == np.int64 and 0 <= ends[0] and ends[1] < 2**64
+            unsigned = result == np.int64 and ends[0] >= 0 and ends[1] < 2**64
             wider = "dtype='uint64'" if unsigned else "a wider dtype"
             raise OverflowError(
                 f"results reach from {ends[0]} to {ends[1]} and {result} holds {low} to {high}; "

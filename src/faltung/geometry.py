@@ -270,6 +270,15 @@ def blocks(
     yield from boxes(inside, axes, boundaries)
 
 
+def tiles(axes: Sequence[Axis], boundaries: Sequence[str], limit: Sequence[int]) -> Iterator[Block]:
+    """Cut the outputs evenly into blocks of at most ``limit``, with or without a boundary."""
+    ranges = []
+    for axis, most in zip(axes, limit, strict=True):
+        pieces = -(-axis.count // most)
+        ranges.append(cuts(0, axis.count, -(-axis.count // max(1, pieces))))
+    yield from boxes(ranges, axes, boundaries)
+
+
 def cuts(first: int, stop: int, most: int) -> list[tuple[int, int]]:
     """Cut a range into pieces of at most ``most``."""
     return [(cut, min(stop, cut + most)) for cut in range(first, stop, most)]

@@ -17,6 +17,8 @@ class Machine:
         Bytes per second that a call reads and writes.
     cached : float
         Bytes of sums per second that one core adds up in its caches.
+    transform : float
+        Seconds for one float32 sample in one stage of a Fourier transform.
     call : float
         Seconds that one compiled call costs at the least.
     numpy_element : float
@@ -28,6 +30,7 @@ class Machine:
     multiply_adds: float = 4e10
     bandwidth: float = 2e10
     cached: float = 1e11
+    transform: float = 0.35e-9
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5

@@ -44,7 +44,7 @@ def plain(problem: Problem, dtype: DType, taps: Taps, fill_value: Any) -> Proble
         arithmetic=Arithmetic(dtype.name, dtype.name),
         missing="propagate",
         weighted=False,
-        nonnegative=False,
+        nonnegative=True,  # of methods with noise: the quotient of two zeros must stay one
         tolerance=None,  # of the quotient, which small errors of a small mass could exceed
     )
 

@@ -21,6 +21,7 @@ from faltung.methods import (
     Method,
     Run,
     direct,
+    fft,
     recursive,
     reference,
     separable,
@@ -30,7 +31,7 @@ from faltung.methods import (
 )
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (sums, separable, recursive, direct, wide, wide_fft, reference)
+METHODS: tuple[Method, ...] = (sums, separable, recursive, direct, fft, wide, wide_fft, reference)
 BY_NAME = {method.NAME: method for method in METHODS}
 
 

@@ -15,9 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
-from faltung import native
+from faltung import fourier, native
 from faltung.blocked import Blocked
 from faltung.dtypes import Array, convert
 from faltung.geometry import Axis, blocks
@@ -228,8 +227,7 @@ class WideTransform:
         return kept
 
     def _transform(self, values: Array) -> Array:
-        result: Array = fft.rfftn(values, list(self.shape.values()), list(self.shape))
-        return result
+        return fourier.transform(values, tuple(self.shape.values()), tuple(self.shape), 1)
 
     def core(self, source: Array, target: Array, pool: ThreadPoolExecutor) -> None:
         """Compute a block whose samples one transform takes, a thread for each diagonal."""
@@ -246,11 +244,13 @@ class WideTransform:
             for a, n in enumerate(target.shape)
         )  # fmt: skip
 
+        lengths = tuple(self.shape.values())
+
         def diagonal(d: int) -> Array:
             total: Any = 0.0
             for i, j in found.pairs(d):
                 total = total + spectra[i] * prepared.taps[j]
-            sums = fft.irfftn(total, list(self.shape.values()), list(self.shape))[given]
+            sums = fourier.inverse(total, lengths, tuple(self.shape), 1, True)[given]
             rounded: Array = np.rint(sums).astype(np.int64)
             return rounded
 

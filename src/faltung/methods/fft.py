@@ -1,0 +1,286 @@
+"""Products of spectra: the outputs are cut into tiles, each with a transform of its own.
+
+Overlap-save: a transform of length ``n`` along an axis gives ``n - reach`` outputs. Tiles are small
+enough for transform, product and inverse to stay in a core's cache, and threads share the tiles.
+The noise of a transform is that of its greatest sample, and a NaN spoils all of it: tiles with
+samples that are not finite, or that would drown in noise, are summed as the definition has it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from faltung import fourier, native
+from faltung.blocked import Blocked, Step
+from faltung.dtypes import Array, DType, convert
+from faltung.geometry import Axis, tiles
+from faltung.machine import Machine
+from faltung.methods import Cost, Run, Verdict, direct, reference
+from faltung.problem import Problem
+
+NAME = "fft"
+ERROR_UNIT = "norm(k) * norm(x)"
+SCRATCH = 64 << 20  # bytes of samples and spectra that all tiles at work take together
+FASTEST = 1 << 19  # bytes of samples up to which a transform stays in a core's cache
+SLOWER = 1.5  # what a transform beyond the cache costs
+PASSES = 2.6  # transforms forth and back, and what goes with them, in transforms
+QUIET = 1e-2  # of a tile's usual magnitude: noise beyond it is too much
+
+
+def supports(problem: Problem) -> Verdict:
+    """Floating sums, unless the noise of a transform could be told from the answer's."""
+    arithmetic, k = problem.arithmetic, problem.taps.array
+    if arithmetic.exact:
+        return Verdict(False, "exact integers have transforms of their own")
+    if precision(problem) is None:
+        return Verdict(False, f"no transform computes in {arithmetic.accumulator}")
+    if not any(along.reach for along in problem.geometry):
+        return Verdict(False, "the kernel has a single tap")
+    if not np.isfinite(k).all() or not k.any():
+        return Verdict(False, "the taps are not finite, or all are zero")
+    if tiling(problem) is None:
+        return Verdict(False, f"transforms would take more than {SCRATCH >> 20} MB")
+    if problem.tolerance is not None:
+        bound = within(problem)
+        if bound > problem.tolerance:
+            return Verdict(False, f"its noise of {bound:.2g} is above the tolerance")
+    elif problem.nonnegative:
+        return Verdict(False, "its noise may be negative; a tolerance would allow it")
+    elif k.dtype.kind != "c" and (k >= 0).all() and k[k > 0].min() < k.max() * eps_of(problem):
+        return Verdict(False, "its noise would drown the smallest taps; a tolerance would allow it")
+    shape = "x".join(map(str, tiling(problem) or ()))
+    return Verdict(True, f"transforms of {shape}")
+
+
+def precision(problem: Problem) -> DType | None:
+    """Return the dtype of the samples that are transformed."""
+    dtype = np.dtype(problem.arithmetic.accumulator)
+    return dtype if dtype.name in ("float32", "float64", "complex64", "complex128") else None
+
+
+def eps_of(problem: Problem) -> float:
+    """Return the unit of rounding's double."""
+    return float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
+
+
+def tiling(problem: Problem) -> tuple[int, ...] | None:
+    """Return the lengths of the transforms along the convolved axes; None where too much."""
+    return lengths(problem.geometry, np.dtype(problem.arithmetic.accumulator).itemsize)
+
+
+@lru_cache(maxsize=256)
+def lengths(axes: tuple[Axis, ...], item: int) -> tuple[int, ...] | None:
+    """Return the lengths that cost least for all the outputs."""
+    choices: list[tuple[int, ...]] = []
+    for axis in axes:
+        low, high = axis.span(0, max(1, axis.count))
+        least = fourier.smooth(axis.reach + 1)
+        most = min(high - low, max(64, 16 * axis.reach))
+        choices.append(fourier.fast_lengths(least, most) if axis.reach else (1,))
+    fitting = [
+        shape for shape in itertools.product(*choices) if 2 * math.prod(shape) * item <= SCRATCH
+    ]
+    return min(fitting, key=lambda shape: points(axes, shape, item), default=None)
+
+
+def points(axes: tuple[Axis, ...], shape: tuple[int, ...], item: int) -> float:
+    """Return what the transforms of all outputs take, in stages of samples."""
+    samples = math.prod(shape)
+    tiles = math.prod(-(-a.count // outputs(a, n)) for a, n in zip(axes, shape, strict=True))
+    slow = 1.0 if samples * item <= FASTEST else SLOWER
+    return tiles * (samples * (math.log2(samples) + 4) * slow + 2e4)
+
+
+def outputs(axis: Axis, length: int) -> int:
+    """Return how many outputs a transform gives along an axis."""
+    return (length - axis.reach - 1) // axis.stride + 1
+
+
+def within(problem: Problem) -> float:
+    """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
+    shape = tiling(problem)
+    assert shape is not None
+    norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
+    return error_bound(problem) * norm / problem.taps.absolute_sum * math.sqrt(math.prod(shape))
+
+
+def cost(problem: Problem, machine: Machine) -> Cost:
+    """Count the transforms of all tiles, and a call of NumPy for each."""
+    shape = tiling(problem)
+    if shape is None:
+        return Cost(math.inf, 0)
+    dtype = np.dtype(problem.arithmetic.accumulator)
+    real = dtype.kind != "c"
+    item = dtype.itemsize
+    batches = math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
+    single = 1.0 if item // (1 if real else 2) == 4 else 1.8
+    work = points(problem.geometry, shape, item) * PASSES * single * (1 if real else 2)
+    passes = 1 if real or np.dtype(problem.dtype).kind == "c" else 2
+    tiles = batches * math.prod(
+        -(-a.count // outputs(a, n)) for a, n in zip(problem.geometry, shape, strict=True)
+    )
+    threads = min(native.get_workers(), tiles)
+    seconds = batches * work * passes * machine.transform / threads
+    memory = 3 * math.prod(shape) * item * native.get_workers()
+    return Cost(seconds + tiles * machine.numpy_call / 2 + 2e-4, memory)
+
+
+def error_bound(problem: Problem) -> float:
+    """Return ``c`` in ``|error| <= c * norm(k) * norm(x)``, with ``x`` as it is continued."""
+    shape = tiling(problem)
+    assert shape is not None
+    parts = 2 if np.dtype(problem.arithmetic.accumulator).kind == "c" else 1
+    result = problem.result_dtype
+    last = float(np.finfo(result).eps) if result.kind in "fc" else 0.0
+    return parts * fourier.error(math.prod(shape), eps_of(problem)) + last
+
+
+def prepare(problem: Problem) -> Run:
+    """Return the run over the tiles."""
+    return Tiles(problem)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block, and which of the batch axes' indices it is for."""
+
+    step: Step
+    batch: tuple[slice, ...]
+
+
+class Tiles:
+    """A problem cut into tiles, with its kernel's spectrum."""
+
+    def __init__(self, problem: Problem) -> None:
+        shape, dtype = tiling(problem), precision(problem)
+        assert shape is not None
+        assert dtype is not None
+        self.problem, self.shape, self.dtype = problem, shape, dtype
+        limit = [outputs(a, n) for a, n in zip(problem.geometry, shape, strict=True)]
+        cut = tiles(problem.geometry, problem.boundary, limit)
+        self.blocked = Blocked(problem, cut, dtype, dtype)
+        taps = problem.correlation_taps
+        wide = np.complex128 if taps.dtype.kind == "c" or dtype.kind == "c" else np.float64
+        laid = np.zeros([a.reach + 1 for a in problem.geometry], wide)
+        laid[tuple(slice(None, None, a.dilation) for a in problem.geometry)] = taps
+        every = tuple(range(laid.ndim))
+        spectrum = fourier.transform(laid, shape, every, 1)
+        if wide is np.complex128:  # the conjugate at -f is the spectrum of the conjugate taps
+            spectrum = fourier.transform(np.conj(laid), shape, every, 1)
+        narrow = np.complex64 if dtype.itemsize // (2 if dtype.kind == "c" else 1) == 4 else None
+        spectrum = np.conj(spectrum).astype(narrow or np.complex128)
+        # the axes of the problem's memory: batch axes are 1 long in the spectrum
+        order = np.argsort(problem.axes)
+        spread = [1] * len(problem.shape)
+        ordered = spectrum.transpose(order)
+        for n, axis in zip(ordered.shape, sorted(problem.axes), strict=True):
+            spread[axis] = n
+        # the last axis that is transformed is the halved one: it must be the same in both
+        self.axes = problem.axes
+        self.spectrum = ordered.reshape(spread)
+        self.noise = fourier.error(math.prod(shape), eps_of(problem))
+        self.gain = float(np.linalg.norm(taps.astype(np.complex128).ravel()))
+        self.total = problem.taps.absolute_sum
+
+    def __call__(self, x: Array, out: Array, workers: int) -> None:
+        """Compute every tile, a thread for each."""
+        every = list(self._tiles())
+        if len(every) == 1 or workers == 1:
+            for tile in every:
+                self._tile(tile, x, out, workers)
+            return
+        with ThreadPoolExecutor(min(workers, len(every))) as pool:
+            list(pool.map(lambda tile: self._tile(tile, x, out, 1), every))
+
+    def _tiles(self) -> Iterator[Tile]:
+        """Yield the tiles, with as much of the batches in each as a cache holds."""
+        shape = self.problem.shape
+        size = math.prod(self.shape) * self.dtype.itemsize
+        together = max(1, FASTEST // (4 * size))
+        ranges = []
+        for axis in reversed(range(len(shape))):
+            if axis in self.problem.axes:
+                ranges.append([slice(None)])
+                continue
+            length = min(together, shape[axis])
+            ranges.append([slice(i, i + length) for i in range(0, shape[axis], max(1, length))])
+            together = max(1, together // max(1, length))
+        for step in self.blocked.steps:
+            for batch in itertools.product(*reversed(ranges)):
+                yield Tile(step, batch)
+
+    def _tile(self, tile: Tile, x: Array, out: Array, threads: int) -> None:
+        """Compute one tile's outputs."""
+        problem = self.problem
+        batch = tile.batch
+        source = self.blocked.gather(tile.step, x[batch])
+        target = out[batch][tile.step.outputs]
+        if target.size == 0:
+            return
+        if self._drowns(source):
+            sums = self._plain(source, target.shape)
+        else:
+            spectrum = fourier.transform(source, self.shape, self.axes, threads)
+            spectrum *= self.spectrum
+            sums = fourier.inverse(
+                spectrum, self.shape, self.axes, threads, self.dtype.kind != "c"
+            )[self._given(target)]
+            if not np.isfinite(sums.sum()):
+                sums = self._plain(source, target.shape)
+        target[...] = convert(sums, out.dtype, problem.arithmetic.overflow)
+
+    def _given(self, target: Array) -> tuple[slice, ...]:
+        """Return which of a tile's sums are outputs."""
+        along = dict(zip(self.problem.axes, self.problem.geometry, strict=True))
+        return tuple(
+            slice(0, along[a].stride * (n - 1) + 1, along[a].stride) if a in along else slice(None)
+            for a, n in enumerate(target.shape)
+        )
+
+    def _drowns(self, source: Array) -> bool:
+        """Whether the noise of the greatest sample would hide what the usual ones give.
+
+        A tolerance allows it. Looked at are the greatest magnitude and the median of a sample.
+        """
+        if self.problem.tolerance is not None:
+            return False
+        flat = source.reshape(-1) if source.flags.c_contiguous else source.ravel()
+        usual = float(np.median(np.abs(flat[:: max(1, flat.size // 512)])))
+        if source.dtype.kind == "c":
+            top = float(np.abs(flat).max())
+        else:
+            top = max(float(flat.max()), -float(flat.min()))
+        if not math.isfinite(top):
+            return True
+        return usual > 0 and self.noise * self.gain * top > QUIET * usual * self.total
+
+    def _plain(self, source: Array, shape: tuple[int, ...]) -> Array:
+        """Sum a tile as the definition has it, from its samples with the boundary laid around."""
+        sums = np.empty(shape, self.dtype)
+        inner = inside(self.problem, source.shape, self.dtype)
+        method = direct if direct.supports(inner).ok else reference
+        method.prepare(inner)(source, sums, 1)
+        return sums
+
+
+def inside(problem: Problem, shape: tuple[int, ...], dtype: DType) -> Problem:
+    """Return the problem of a block's samples, where every tap lies inside."""
+    return replace(
+        problem,
+        shape=shape,
+        dtype=dtype.name,
+        mode="valid",
+        boundary=("constant",) * len(problem.axes),
+        fill_value=0.0,
+        arithmetic=replace(problem.arithmetic, result=dtype.name),
+        nonnegative=False,
+        tolerance=None,
+        method="auto",
+    )
