@@ -21,13 +21,15 @@ LIBRARY = "libfaltung.so"
 MANIFEST = "libfaltung.json"
 
 
-def source_digest() -> str:
-    """Digest of everything that decides what an object file contains."""
+SHARED = ("levels.py", "types.py")
+
+
+def source_digest(family: str) -> str:
+    """Digest of everything that decides what an object file of a family contains."""
     digest = hashlib.sha256(version("halide").encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name == Path(__file__).name:
-            continue
-        digest.update(path.name.encode() + path.read_bytes())
+    for name in sorted({*SHARED, f"{family}.py"}):
+        path = Path(__file__).with_name(name)
+        digest.update(name.encode() + (path.read_bytes() if path.exists() else b""))
     return digest.hexdigest()[:16]
 
 
@@ -83,13 +85,12 @@ def build(destination: Path, cache: Path) -> Path:
     from pipelines.levels import LEVELS
 
     linker = c_compiler()
-    digest = source_digest()
     cache.mkdir(parents=True, exist_ok=True)
     destination.mkdir(parents=True, exist_ok=True)
-    tasks = [("runtime", "any", cache / f"runtime-{digest}.o")]
+    tasks = [("runtime", "any", cache / f"runtime-{source_digest('runtime')}.o")]
     tasks += [
-        (name, level.name, cache / f"{name}-{level.name}-{digest}.o")
-        for name in pipelines()
+        (name, level.name, cache / f"{name}-{level.name}-{source_digest(name.split('_')[0])}.o")
+        for name in sorted(pipelines(), reverse=True)  # the slowest ones happen to come early so
         for level in LEVELS
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
@@ -117,13 +118,13 @@ def manifest() -> dict[str, object]:
     import halide as hl
 
     from pipelines import direct, families
-    from pipelines.levels import LEVELS
+    from pipelines.levels import CHUNK, LEVELS
 
     numbers = {name.lower(): int(f) for name, f in hl.TargetFeature.__members__.items()}
     return {
         "levels": {level.name: [numbers[f] for f in level.features] for level in LEVELS},
         "feature_words": (numbers["featureend"] + 63) // 64,
-        "chunk": direct.CHUNK,
+        "chunk": CHUNK,
         "rests": list(direct.RESTS),
         "families": {
             family: [[v.input, v.accumulator, v.output] for v in module.VARIANTS]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import halide as hl
 
-from pipelines.levels import Level
+from pipelines.levels import CHUNK, Level
 from pipelines.types import HALIDE_TYPES, Variant, converted, in_order
 
 # The kernel always has the accumulator's type. Integer sums are exact: the caller proves from the
@@ -33,11 +33,8 @@ VARIANTS = (
     Variant("int64", "int64", "int64"),
 )
 
-# The kernel's rows go in chunks of CHUNK and a rest. Both are unrolled, so that each input row that
-# is loaded serves every output row of the register tile that needs it: unaligned loads, not
-# multiply-adds, are what limits the plain form. faltung.native passes the two counts, with the
-# greatest rest that there is: 5 and 7 spare odd heights a rest of one row, which shares no loads.
-CHUNK = 4
+# The rows of taps that remain are unrolled, too. 5 and 7 spare odd heights a rest of one row, which
+# shares no loads. faltung.native passes the counts, with the greatest rest that there is.
 RESTS = (0, 1, 2, 3, 5, 7)
 
 
@@ -51,6 +48,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     sx, sy, sz = (hl.Param(hl.Int(32), f"stride_{a}") for a in "xyz")
     dx, dy, dz = (hl.Param(hl.Int(32), f"dilation_{a}") for a in "xyz")
     chunks, rest = hl.Param(hl.Int(32), "chunks"), hl.Param(hl.Int(32), "rest")
+    ragged = hl.Param(hl.Int(32), "ragged")  # taps of one more row, which is not complete
     tasks = hl.Param(hl.Int(32), "tasks")  # parallel tasks, each a run of rows of tiles
 
     # ---- the algorithm -------------------------------------------------------------------
@@ -68,6 +66,10 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     acc[x, y, z] = in_order(acc[x, y, z] + chunked, level)
     rest_of = tap(in_rest[1], chunks * CHUNK + in_rest[0], in_rest[2])
     acc[x, y, z] = in_order(acc[x, y, z] + rest_of, level)
+    in_ragged = hl.RDom([(0, ragged), (0, depth)], "in_ragged")
+    last = hl.min(chunks * CHUNK + rest, ker.dim(1).extent() - 1)  # where there is none, inside
+    left = tap(in_ragged[0], last, in_ragged[1])
+    acc[x, y, z] = in_order(acc[x, y, z] + left, level)
     out[x, y, z] = converted(acc[x, y, z], t_acc, t_out)
 
     # ---- the schedule --------------------------------------------------------------------
@@ -100,17 +102,18 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         if columns > 1:
             stage.vectorize(xi, vec).unroll(xi).unroll(yi)
 
-    stages = [acc.update(0), acc.update(1)]
+    stages = [acc.update(0), acc.update(1), acc.update(2)]
     acc.compute_at(out, xo)
     acc.vectorize(x, vec, hl.TailStrategy.RoundUp)
     stages[0].reorder(x, y, in_chunks[0], in_chunks[1], in_chunks[2], in_chunks[3])
     stages[1].reorder(x, y, in_rest[0], in_rest[1], in_rest[2])
+    stages[2].reorder(x, y, in_ragged[0], in_ragged[1])
     for condition, vectors, rows, fixed_rest in branches:
         schedule_out(out.specialize(condition), vectors * vec, rows)
-        for stage, inner in zip(stages, (in_chunks[0], in_rest[0]), strict=True):
+        for stage, inner in zip(stages, (in_chunks[0], in_rest[0], None), strict=True):
             special = stage.specialize(condition)
             special.vectorize(x, vec).unroll(x).unroll(y)
-            if fixed_rest is not None:
+            if fixed_rest is not None and inner is not None:
                 special.unroll(inner)
     schedule_out(out, 1, 1)
-    return out, [inp, ker, sx, sy, sz, dx, dy, dz, chunks, rest, tasks]
+    return out, [inp, ker, sx, sy, sz, dx, dy, dz, chunks, rest, ragged, tasks]

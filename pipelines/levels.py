@@ -32,4 +32,9 @@ LEVELS = (
     Level("baseline", (), 128),
 )
 
+# A kernel's rows go in chunks of so many, unrolled, so that each input row that is loaded serves
+# every output row of the register tile that needs it: unaligned loads, not multiply-adds, are what
+# limits the plain form.
+CHUNK = 4
+
 RUNTIME_TARGET = "x86-64-linux"

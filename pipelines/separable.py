@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import halide as hl
 
-from pipelines.direct import CHUNK
-from pipelines.levels import Level
+from pipelines.levels import CHUNK, Level
 from pipelines.types import HALIDE_TYPES, Variant, converted, in_order
 
 VARIANTS = (

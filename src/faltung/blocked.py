@@ -53,7 +53,7 @@ class Step:
 
     outputs: tuple[slice, ...]
     inputs: tuple[slice, ...]
-    takes: tuple[tuple[int, Source], ...]
+    takes: tuple[tuple[int, Source, int], ...]
     padded: tuple[int, ...] | None
     inner: tuple[slice, ...]
 
@@ -69,7 +69,9 @@ def step_of(problem: Problem, block: Block) -> Step:
         outputs[axis] = slice(*ends)
         padded[axis] = source.length
         if source.mapped:
-            takes.append((axis, source))
+            low, high = source.reaches()
+            inputs[axis] = slice(low, high)
+            takes.append((axis, source, low))
         else:
             inputs[axis] = slice(source.first, source.stop)
             inner[axis] = slice(source.before, source.before + source.stop - source.first)
@@ -129,8 +131,8 @@ class Blocked:
     def gather(self, step: Step, x: Array) -> Array:
         """Return the samples a block needs, in the working dtype, the boundary laid around."""
         source = x[step.inputs]
-        for axis, ends in step.takes:
-            source = continued(source, axis, ends)
+        for axis, ends, low in step.takes:
+            source = continued(source, axis, ends, low)
         if step.padded is not None:
             shape = list(source.shape)
             for axis in self.problem.axes:
@@ -142,13 +144,16 @@ class Blocked:
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
 
 
-def continued(x: Array, axis: int, source: Source) -> Array:
-    """Return samples of an axis that is mapped past its ends: a slice is faster than indices."""
+def continued(x: Array, axis: int, source: Source, low: int) -> Array:
+    """Return samples of an axis that is mapped past its ends: a slice is faster than indices.
+
+    ``x`` begins at the sample ``low``.
+    """
     shape = [*x.shape[:axis], source.length, *x.shape[axis + 1 :]]
     samples = _kept.empty(shape, x.dtype, f"axis {axis}")
-    indices = source.indices()
+    indices = source.indices() - low
     end = source.length - source.after
-    plain = slice(source.first, source.stop)
+    plain = slice(source.first - low, source.stop - low) if end > source.before else slice(0, 0)
     samples[along(axis, slice(source.before, end))] = x[along(axis, plain)]
     for place in (slice(0, source.before), slice(end, source.length)):
         samples[along(axis, place)] = x.take(indices[place], axis)

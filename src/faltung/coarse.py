@@ -171,7 +171,7 @@ class Stage:
         assert loaded is not None
         _, height, width = kernel.shape
         target = self.empty(x.shape[0] - height + 1, x.shape[1] - width + 1)
-        numbers = (1, 1, 1, 1, 1, 1, *loaded.rows(height))
+        numbers = (1, 1, 1, 1, 1, 1, *loaded.rows(height), 0)
         work = target.size * kernel.size
         self.call("direct", x, target, [kernel], work, (1, height, width), numbers)
         return target

@@ -203,6 +203,13 @@ class Source:
         """Number of fill values after the slice."""
         return self.length - self.before - (self.stop - self.first)
 
+    def reaches(self) -> tuple[int, int]:
+        """Return the range of samples that the index map names."""
+        if self.length >= self.n:
+            return 0, self.n
+        indices = self.indices()
+        return int(indices.min()), int(indices.max()) + 1
+
     def indices(self) -> NDArray[np.intp]:
         """Return the index map."""
         return index_map(np.arange(self.low, self.high), self.n, self.boundary)

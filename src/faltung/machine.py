@@ -30,7 +30,7 @@ class Machine:
     multiply_adds: float = 4e10
     bandwidth: float = 2e10
     cached: float = 1e11
-    transform: float = 0.35e-9
+    transform: float = 0.16e-9
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from faltung.compiled import (
     SMALL,
     Calls,
     Compiled,
+    Pipeline,
     Route,
     passes_of,
     real_parts,
@@ -84,13 +86,67 @@ def prepare(problem: Problem) -> Run:
 def calls(found: Route, taps: Array) -> Calls:
     """Return what prepares the call for one real kernel."""
 
-    def make(form: Form) -> Call:
-        loaded = native.library()
-        assert loaded is not None
+    def make(form: Form) -> Pipeline:
+        if is_line(form) and taps.size > 1:
+            return Line(found, form, taps.reshape(-1))
         width, height, depth = form.k_shape
-        kernel = taps.reshape(depth, height, width)
-        numbers = (*form.stride, *form.dilation, *loaded.rows(height))
-        work = math.prod(form.y_shape) * kernel.size
-        return Call(NAME, found.variant, form, [kernel], numbers, work)
+        return call(found, form, taps.reshape(depth, height, width), height, 0)
 
     return make
+
+
+def call(found: Route, form: Form, kernel: Array, rows: int, ragged: int) -> Call:
+    """Return a call with so many complete rows of taps, and taps of one more."""
+    loaded = native.library()
+    assert loaded is not None
+    numbers = (*form.stride, *form.dilation, *loaded.rows(rows), ragged)
+    work = math.prod(form.y_shape) * kernel.size
+    return Call(NAME, found.variant, form, [kernel], numbers, work)
+
+
+def is_line(form: Form) -> bool:
+    """Whether there is a single row of outputs, dense, for a kernel along it."""
+    flat = form.y_shape[1] == form.y_shape[2] == form.k_shape[1] == form.k_shape[2] == 1
+    return flat and form.stride == (1, 1, 1) and form.dilation[0] == 1
+
+
+class Line:
+    """A row of outputs folded into many short ones, and its kernel with it.
+
+    Written as ``i = pitch * u + v`` and ``j = pitch * a + b``, outputs and taps are those of a
+    picture whose rows overlap in memory. Its register tiles load each sample once for several
+    outputs and taps, and threads share its rows. Taps that do not fill a row are a ragged last one;
+    outputs that do not are summed apart.
+    """
+
+    def __init__(self, found: Route, form: Form, taps: Array) -> None:
+        item_in, item_out = (np.dtype(t).itemsize for t in (found.input, found.output))
+        pitch = 128 // taps.itemsize  # two vectors at most
+        rows = form.y_shape[0] // pitch
+        complete, ragged = divmod(taps.size, pitch)
+        self.steps: list[tuple[Call, int, int]] = []  # a call, and where it starts in bytes
+        if rows >= 4:
+            kernel = np.zeros((1, complete + 1, pitch), taps.dtype)
+            kernel.reshape(-1)[: taps.size] = taps
+            folded = Form(
+                (2 * pitch, rows + complete, 1), (1, pitch, 0), (pitch, complete + 1, 1),
+                (pitch, rows, 1), (1, pitch, 0), (1, 1, 1), (1, 1, 1),
+            )  # fmt: skip
+            self.steps.append((call(found, folded, kernel, complete, ragged), 0, 0))
+        else:
+            rows = 0
+        done = rows * pitch
+        left = form.y_shape[0] - done
+        if left:
+            rest = replace(
+                form,
+                x_shape=(left + taps.size - 1, 1, 1),
+                y_shape=(left, 1, 1),
+            )
+            whole = call(found, rest, taps.reshape(1, 1, -1), 1, 0)
+            self.steps.append((whole, done * item_in, done * item_out))
+
+    def __call__(self, x: int, y: int, threads: int) -> None:
+        """Run on the addresses of input and output."""
+        for step, x_at, y_at in self.steps:
+            step(x + x_at, y + y_at, threads)

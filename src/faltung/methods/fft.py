@@ -28,8 +28,10 @@ from faltung.problem import Problem
 NAME = "fft"
 ERROR_UNIT = "norm(k) * norm(x)"
 SCRATCH = 64 << 20  # bytes of samples and spectra that all tiles at work take together
-FASTEST = 1 << 19  # bytes of samples up to which a transform stays in a core's cache
-SLOWER = 1.5  # what a transform beyond the cache costs
+FASTEST = 8 << 20  # bytes of samples up to which a transform stays in a machine's cache
+SLOWER = 1.25  # what a transform beyond the cache costs
+TILE = 1.2e-4  # seconds that Python takes for a tile, one thread at a time
+LONGEST = {1: 256, 2: 32}  # lengths that are tried, in kernels, for so many axes
 PASSES = 2.6  # transforms forth and back, and what goes with them, in transforms
 QUIET = 1e-2  # of a tile's usual magnitude: noise beyond it is too much
 
@@ -82,7 +84,7 @@ def lengths(axes: tuple[Axis, ...], item: int) -> tuple[int, ...] | None:
     for axis in axes:
         low, high = axis.span(0, max(1, axis.count))
         least = fourier.smooth(axis.reach + 1)
-        most = min(high - low, max(64, 16 * axis.reach))
+        most = min(high - low, max(64, LONGEST.get(len(axes), 8) * axis.reach))
         choices.append(fourier.fast_lengths(least, most) if axis.reach else (1,))
     fitting = [
         shape for shape in itertools.product(*choices) if 2 * math.prod(shape) * item <= SCRATCH
@@ -95,7 +97,7 @@ def points(axes: tuple[Axis, ...], shape: tuple[int, ...], item: int) -> float:
     samples = math.prod(shape)
     tiles = math.prod(-(-a.count // outputs(a, n)) for a, n in zip(axes, shape, strict=True))
     slow = 1.0 if samples * item <= FASTEST else SLOWER
-    return tiles * (samples * (math.log2(samples) + 4) * slow + 2e4)
+    return tiles * (samples * (math.log2(samples) + 4) * slow + 6e5)
 
 
 def outputs(axis: Axis, length: int) -> int:
@@ -120,16 +122,15 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     real = dtype.kind != "c"
     item = dtype.itemsize
     batches = math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
-    single = 1.0 if item // (1 if real else 2) == 4 else 1.8
+    single = 1.0 if item // (1 if real else 2) == 4 else 2.0
     work = points(problem.geometry, shape, item) * PASSES * single * (1 if real else 2)
-    passes = 1 if real or np.dtype(problem.dtype).kind == "c" else 2
     tiles = batches * math.prod(
         -(-a.count // outputs(a, n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
     threads = min(native.get_workers(), tiles)
-    seconds = batches * work * passes * machine.transform / threads
+    seconds = batches * work * machine.transform / threads
     memory = 3 * math.prod(shape) * item * native.get_workers()
-    return Cost(seconds + tiles * machine.numpy_call / 2 + 2e-4, memory)
+    return Cost(seconds + tiles * TILE + 2e-4, memory)
 
 
 def error_bound(problem: Problem) -> float:
