@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from faltung import kernels as kernels
     from faltung import reference as reference
     from faltung.analysis import analyse as analyse
+    from faltung.machine import calibrate as calibrate
     from faltung.native import get_workers as get_workers
     from faltung.native import workers as workers
     from faltung.ops import convolve as convolve
@@ -31,6 +32,7 @@ _PLACES = {
     "plan_cache": "planner",
     "Problem": "problem",
     "analyse": "analysis",
+    "calibrate": "machine",
     "get_workers": "native",
     "workers": "native",
 }

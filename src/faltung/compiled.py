@@ -15,6 +15,7 @@ from faltung.blocked import Blocked, Core, run_parts
 from faltung.dtypes import Array, holds
 from faltung.geometry import blocks
 from faltung.layout import Along, Layout, layout
+from faltung.machine import Machine
 from faltung.problem import Problem
 
 SMALL = 1 << 15  # outputs up to which one padded copy of the whole input is cheapest
@@ -89,6 +90,21 @@ def spanned_axes(problem: Problem) -> frozenset[int]:
     """Return the axes that are more than batch axes to the pipelines."""
     pairs = zip(problem.axes, problem.geometry, strict=True)
     return frozenset(axis for axis, along in pairs if along.taps > 1 or along.stride > 1)
+
+
+def ends_seconds(problem: Problem, machine: Machine, thickness: int, item: int) -> float:
+    """Predict what the strips along the ends take, whose samples are copied on one core."""
+    outputs = math.prod(problem.result_shape)
+    ends = [along for along in problem.geometry if along.inside != (0, along.count)]
+    if outputs <= SMALL:
+        return outputs * item / machine.copy if ends else 0.0
+    copied = 0.0
+    for along in ends:
+        inner = along is problem.geometry[-1]
+        least = thickness // item if inner else 4
+        strip = min(2 * max(least, along.reach / 2) + 2 * along.reach, along.n + along.reach)
+        copied += outputs * strip / max(1, along.count)
+    return len(ends) * copied * item / machine.copy
 
 
 def passes_of(problem: Problem) -> int:

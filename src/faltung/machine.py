@@ -1,24 +1,44 @@
-"""The few constants of a machine that the cost of a method is predicted from."""
+"""The few constants of a machine that the cost of a method is predicted from, and their measuring.
+
+The table ships with sensible values. :func:`calibrate` measures this machine's once and keeps them
+in the user's cache directory, from where later processes take them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import json
+import math
+import os
+import secrets
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+VERSION = 1  # of the table: another one is measured anew
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Sensible values for one core of a current x86-64 server; a plan needs only their ratios.
+    """What a machine does in a second, or how long it takes; the defaults are a current server's.
 
     Attributes
     ----------
     multiply_adds : float
         float32 multiply-adds per second of one core in a compiled loop.
     bandwidth : float
-        Bytes per second that a call reads and writes.
+        Bytes per second that a call reads and writes, all cores together.
     cached : float
         Bytes of sums per second that one core adds up in its caches.
     transform : float
-        Seconds for one float32 sample in one stage of a Fourier transform.
+        Seconds for one float32 sample in one stage of a Fourier transform, on one core.
+    tile : float
+        Seconds that Python takes for a tile of a transform, one thread at a time.
+    copy : float
+        Bytes per second that NumPy copies into strips along the ends, on one core.
     call : float
         Seconds that one compiled call costs at the least.
     numpy_element : float
@@ -27,13 +47,148 @@ class Machine:
         Seconds for one tap in plain NumPy at the least.
     """
 
-    multiply_adds: float = 4e10
-    bandwidth: float = 2e10
+    multiply_adds: float = 5e10
+    bandwidth: float = 3e10
     cached: float = 1e11
     transform: float = 0.16e-9
+    tile: float = 1.2e-4
+    copy: float = 3e9
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5
 
 
-MACHINE = Machine()
+def path() -> Path:
+    """Return where this machine's table is kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "faltung" / f"machine-{VERSION}.json"
+
+
+def load() -> Machine | None:
+    """Return the kept table; None where there is none that can be used."""
+    try:
+        values = json.loads(path().read_text())
+        found = Machine(**{f.name: float(values[f.name]) for f in fields(Machine)})
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # Path.home() may not be known
+        return None
+    return found if all(0 < v < math.inf for v in asdict(found).values()) else None
+
+
+def keep(table: Machine) -> Path | None:
+    """Write a table whole or not at all; None where that is impossible."""
+    unfinished = None
+    try:
+        target = path()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        unfinished.write_text(json.dumps(asdict(table), indent=1) + "\n")
+        unfinished.replace(target)
+    except (OSError, RuntimeError):
+        if unfinished is not None:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+        return None
+    return target
+
+
+_in_use: Machine | None = None
+
+
+def machine() -> Machine:
+    """Return the table in use: the one that was measured here, or the one that ships."""
+    global _in_use
+    if _in_use is None:
+        _in_use = load() or Machine()
+    return _in_use
+
+
+def use(table: Machine) -> None:
+    """Use a table in this process from now on."""
+    global _in_use
+    from faltung import planner
+
+    _in_use = table
+    planner.forget()
+
+
+def calibrate(*, save: bool = True) -> Machine:
+    """Measure this machine and use what was found, in this process and, if kept, in later ones.
+
+    Takes a few seconds. Plans that were made before keep their methods. Predicted times come from
+    this table; results never depend on it beyond the choice of the method.
+
+    Parameters
+    ----------
+    save : bool
+        Keep the table in the user's cache directory (``XDG_CACHE_HOME`` or ``~/.cache``). A
+        directory that cannot be written to is a warning, no error.
+
+    Returns
+    -------
+    Machine
+
+    Examples
+    --------
+    >>> import faltung
+    >>> faltung.calibrate(save=False).bandwidth > 0
+    True
+    """
+    found = measure()
+    if save and keep(found) is None:
+        warnings.warn(
+            "the measured table cannot be kept in the cache directory; it is used in this process "
+            "only. Set XDG_CACHE_HOME to a directory that can be written to.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    use(found)
+    return found
+
+
+def best(function: Callable[[], Any], seconds: float = 0.15) -> float:
+    """Return the least seconds of several runs."""
+    least, end = math.inf, time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        function()
+        stop = time.perf_counter()
+        least = min(least, stop - start)
+        if stop > end:
+            return least
+
+
+def measure() -> Machine:
+    """Time the methods on problems that show one constant each."""
+    import numpy as np
+
+    from faltung import native
+    from faltung.ops import plan
+
+    usual, threads = Machine(), native.get_workers()
+    rng = np.random.default_rng(0)
+
+    def timed(shape: Any, taps: Any, method: str, **options: Any) -> float:
+        x = rng.random(shape, np.float32)
+        p = plan(shape, "float32", taps, mode="valid", method=method, **options)
+        out = np.empty(p.shape, p.dtype)
+        p(x, out=out)
+        return best(lambda: p(x, out=out))
+
+    k = rng.random((15, 15), np.float32)
+    transformed = timed((1400, 1400), rng.random((101, 101), np.float32), "fft")
+    predicted = plan((1400, 1400), "float32", rng.random((101, 101), np.float32), mode="valid",
+                     method="fft").cost(usual).seconds  # fmt: skip
+    found = {"transform": usual.transform * transformed / predicted}
+    tap = timed((1 << 16,), rng.random(64, np.float32), "reference") / 64
+    found["numpy_element"] = tap / (1 << 16)
+    found["numpy_call"] = timed((64,), rng.random(64, np.float32), "reference") / 64
+    if native.library() is not None:
+        outputs = 1010 * 1010
+        seconds = timed((1024, 1024), k, "direct")
+        found["multiply_adds"] = outputs * k.size / seconds / threads
+        found["bandwidth"] = 8 * 4e6 / timed((4_000_000,), np.ones(2, np.float32), "direct")
+        found["call"] = timed((8,), np.ones(2, np.float32), "direct")
+        shape, box = (1024, 1024), np.ones((31, 31), np.float32)
+        predicted = plan(shape, "float32", box, mode="valid", method="sums").cost(usual).seconds
+        found["cached"] = usual.cached * predicted / timed(shape, box, "sums")
+    return Machine(**{**asdict(usual), **found})

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from faltung import native, normalised
+from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.kernels import Kernel
-from faltung.machine import MACHINE
+from faltung.machine import Machine
 from faltung.methods import (
     Cost,
     Method,
@@ -162,6 +162,10 @@ class Plan:
             self._run(x, out, threads)
         return out
 
+    def cost(self, table: Machine | None = None) -> Cost:
+        """Return predicted seconds and scratch bytes, from this machine's table or another."""
+        return BY_NAME[self.method].cost(self.problem, table or machine.machine())
+
     def __repr__(self) -> str:
         p = self.problem
         boundary = p.boundary[0] if len(set(p.boundary)) == 1 else ", ".join(p.boundary)
@@ -297,7 +301,7 @@ def consider(method: Method, problem: Problem) -> Candidate:
         method.NAME,
         True,
         verdict.note,
-        method.cost(problem, MACHINE),
+        method.cost(problem, machine.machine()),
         bound_of(method, problem),
     )
 
@@ -366,6 +370,13 @@ class PlanCache:
 
 _cache = PlanCache(256)
 native.renew_after_fork(_cache.renew)
+
+
+def forget() -> None:
+    """Forget every plan, as after a calibration."""
+    _cache.clear()
+
+
 CACHED_KERNEL = 1 << 16  # bytes: plans of larger kernels are not kept
 
 

@@ -11,10 +11,12 @@ from faltung import native
 from faltung.compiled import (
     COPY_BLOCK,
     SMALL,
+    THICKNESS,
     Calls,
     Compiled,
     Pipeline,
     Route,
+    ends_seconds,
     passes_of,
     real_parts,
     route,
@@ -51,7 +53,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     found = route(problem)
     if isinstance(found, str):
         return Cost(math.inf, 0)
-    lanes = 4 / np.dtype(found.accumulator).itemsize
+    item = np.dtype(found.accumulator).itemsize
+    lanes = 4 / item
     strided = 8 if problem.stride[-1] != 1 else 1
     threads = native.get_workers()
     passes = passes_of(problem)
@@ -61,6 +64,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = (in_size + out_size) / machine.bandwidth
     steps = 1 if math.prod(problem.result_shape) <= SMALL else 2 * len(problem.axes) + 1
     seconds = max(arithmetic / threads, traffic) + steps * machine.call
+    seconds += passes * ends_seconds(problem, machine, THICKNESS, item)
     return Cost(seconds, 2 * 8 * COPY_BLOCK)
 
 

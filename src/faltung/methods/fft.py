@@ -30,7 +30,6 @@ ERROR_UNIT = "norm(k) * norm(x)"
 SCRATCH = 64 << 20  # bytes of samples and spectra that all tiles at work take together
 FASTEST = 8 << 20  # bytes of samples up to which a transform stays in a machine's cache
 SLOWER = 1.25  # what a transform beyond the cache costs
-TILE = 1.2e-4  # seconds that Python takes for a tile, one thread at a time
 LONGEST = {1: 256, 2: 32}  # lengths that are tried, in kernels, for so many axes
 PASSES = 2.6  # transforms forth and back, and what goes with them, in transforms
 QUIET = 1e-2  # of a tile's usual magnitude: noise beyond it is too much
@@ -130,7 +129,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     threads = max(1, min(native.get_workers(), tiles))
     seconds = batches * work * machine.transform / threads
     memory = 3 * math.prod(shape) * item * native.get_workers()
-    return Cost(seconds + tiles * TILE + 2e-4, memory)
+    return Cost(seconds + tiles * machine.tile + 2e-4, memory)
 
 
 def error_bound(problem: Problem) -> float:

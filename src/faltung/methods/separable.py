@@ -19,6 +19,7 @@ from faltung.compiled import (
     SIZE_BLOCK,
     Compiled,
     Route,
+    ends_seconds,
     passes_of,
     real_parts,
     route,
@@ -41,6 +42,7 @@ TILE_WIDTH = 4096
 TILE_ROWS = 64
 TILE_BYTES = 1 << 17
 TALL = 48
+WAYS = 14  # accesses of sums in the cache for each output, whatever the kernel
 BLOCK_BYTES = 1 << 24  # of the sums between two pipelines: they stay in the last-level cache
 
 
@@ -85,9 +87,14 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     taps = sum(problem.taps.shape) * max(f.rank for f in factors) * passes_of(problem)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = in_size + outputs * problem.result_dtype.itemsize
-    arithmetic = outputs * taps / (0.5 * machine.multiply_adds * 4 / item)
+    # besides its taps, an output is written and read between the passes, in the cache
+    arithmetic = outputs * (
+        passes_of(problem) * WAYS * item / machine.cached
+        + taps / (machine.multiply_adds * 4 / item)
+    )
     steps = 1 if outputs <= 1 << 15 else 2 * len(problem.axes) + 1
     seconds = max(arithmetic / native.get_workers(), traffic / machine.bandwidth)
+    seconds += passes_of(problem) * ends_seconds(problem, machine, THICKNESS, item)
     return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
 
 

@@ -1,0 +1,86 @@
+"""The table of a machine: measured, kept whole, and never in the way."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import faltung
+from faltung import machine
+
+USUAL = machine.Machine()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = machine.machine()
+    yield
+    machine.use(before)
+
+
+def test_a_kept_table_comes_back():
+    table = machine.Machine(bandwidth=1.5e10)
+    assert machine.keep(table) == machine.path()
+    assert machine.load() == table
+    assert [p.name for p in machine.path().parent.iterdir()] == [machine.path().name]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"bandwidth": 1}', "\0", None])
+def test_a_broken_table_is_not_used(text):
+    values = machine.asdict(USUAL)
+    values["call"] = -1.0
+    machine.path().parent.mkdir(parents=True)
+    machine.path().write_text(json.dumps(values) if text is None else text)
+    assert machine.load() is None
+
+
+def test_measured_tables_are_near_what_they_measure(monkeypatch):
+    monkeypatch.setattr(machine, "best", lambda f, seconds=0: quick(f))
+    found = faltung.calibrate()
+    assert machine.machine() == found == machine.load()
+    for name, value in machine.asdict(found).items():
+        assert 0 < value < np.inf
+        assert 1e-3 < value / getattr(USUAL, name) < 1e3, name
+
+
+def quick(function):
+    """Time one run: for tests, not for figures."""
+    import time
+
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_a_cache_that_cannot_be_written_to_is_a_warning(monkeypatch, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.warns(RuntimeWarning, match="cannot be kept"):
+        machine.calibrate()
+
+
+def test_a_cache_directory_that_is_a_file_is_a_warning(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(machine, "measure", lambda: USUAL)
+    with pytest.warns(RuntimeWarning, match="cannot be kept"):
+        assert faltung.calibrate() == USUAL
+
+
+def test_plans_are_made_anew_after_a_calibration():
+    k = np.random.default_rng(0).random((15, 15), np.float32)
+    machine.use(USUAL)
+    assert faltung.plan((500, 500), "float32", k).method == "direct"
+    machine.use(machine.Machine(multiply_adds=1e6))
+    assert faltung.plan((500, 500), "float32", k).method == "fft"
+
+
+def test_without_a_home_directory():
+    env = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    code = "import faltung; print(faltung.convolve([1.0], [2.0]).tolist())"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "[2.0]", done.stderr
