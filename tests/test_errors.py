@@ -76,6 +76,8 @@ CASES = [
     ({"weights": np.full_like(X, np.nan)}, ValueError, "at least 0"),
     ({"weights": np.ones(3)}, ValueError, "weights of shape"),
     ({"weights": "heavy"}, ValueError, "weights"),
+    ({"max_memory": 0}, ValueError, "max_memory=0"),
+    ({"max_memory": 1.5}, ValueError, "max_memory=1.5"),
     ({"workers": 0}, ValueError, "workers=0"),
     ({"workers": 1.5}, ValueError, "workers=1.5"),
     ({"out": np.empty((3, 5))}, ValueError, r"out must be float64 \(3, 4\)"),

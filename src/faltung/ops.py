@@ -39,6 +39,7 @@ def convolve(
     tolerance: float | None = None,
     nonnegative: bool = False,
     method: str = "auto",
+    max_memory: int | None = None,
     out: Array | None = None,
     workers: int | None = None,
     dialect: str | None = None,
@@ -91,6 +92,9 @@ def convolve(
         Ask for a result that is never negative; kernel and input must not be either.
     method : str
         "auto", or the name of a method, as ``plan.explain()`` lists them.
+    max_memory : int, optional
+        Bytes of scratch memory that the method may use besides the output; 64 MB by default. The
+        method "auto" chooses among those that need no more.
     out : ndarray, optional
         Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``. After
         an error it may hold a part of the result.
@@ -121,7 +125,7 @@ def convolve(
     """
     options = Options(
         mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing,
-        weights is not None, tolerance, nonnegative, method,
+        weights is not None, tolerance, nonnegative, method, max_memory=max_memory,
     )  # fmt: skip
     return call("convolve", x, k, options, weights, out, workers, dialect)
 
@@ -144,6 +148,7 @@ def correlate(
     tolerance: float | None = None,
     nonnegative: bool = False,
     method: str = "auto",
+    max_memory: int | None = None,
     out: Array | None = None,
     workers: int | None = None,
     dialect: str | None = None,
@@ -157,7 +162,7 @@ def correlate(
     Parameters
     ----------
     x, k, mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing, \
-weights, tolerance, nonnegative, method, out, workers, dialect
+weights, tolerance, nonnegative, method, max_memory, out, workers, dialect
         As in :func:`convolve`.
     conjugate : bool
         Take the complex conjugate of the kernel.
@@ -179,7 +184,7 @@ weights, tolerance, nonnegative, method, out, workers, dialect
     """
     options = Options(
         mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, overflow, missing,
-        weights is not None, tolerance, nonnegative, method, conjugate,
+        weights is not None, tolerance, nonnegative, method, conjugate, max_memory,
     )  # fmt: skip
     return call("correlate", x, k, options, weights, out, workers, dialect)
 
@@ -244,6 +249,7 @@ def plan(
     tolerance: float | None = None,
     nonnegative: bool = False,
     method: str = "auto",
+    max_memory: int | None = None,
     conjugate: bool = False,
 ) -> Plan:
     """Plan a convolution for every input of one shape and dtype.
@@ -262,7 +268,7 @@ def plan(
     weighted : bool
         Whether the plan will be called with ``weights``.
     mode, boundary, fill_value, anchor, axes, stride, dilation, overflow, missing, tolerance, \
-nonnegative, method, conjugate
+nonnegative, method, max_memory, conjugate
         As in :func:`convolve` and :func:`correlate`.
 
     Returns
@@ -284,6 +290,6 @@ nonnegative, method, conjugate
     """
     options = Options(
         mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow,
-        missing, weighted, tolerance, nonnegative, method, conjugate,
+        missing, weighted, tolerance, nonnegative, method, conjugate, max_memory,
     )  # fmt: skip
     return plan_for(operation, lengths(shape), number_type(dtype, "the input's dtype"), k, options)

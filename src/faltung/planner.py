@@ -297,11 +297,17 @@ def consider(method: Method, problem: Problem) -> Candidate:
     verdict = method.supports(problem)
     if not verdict.ok:
         return Candidate(method.NAME, False, verdict.note)
+    cost = method.cost(problem, machine.machine())
+    # what takes every problem stays; a method that was asked for, too
+    fits = cost.memory <= problem.max_memory or problem.method == method.NAME
+    if not fits and method is not reference:
+        note = f"it would need {cost.memory:,} bytes of scratch; max_memory={problem.max_memory:,}"
+        return Candidate(method.NAME, False, note)
     return Candidate(
         method.NAME,
         True,
         verdict.note,
-        method.cost(problem, machine.machine()),
+        cost,
         bound_of(method, problem),
     )
 

@@ -25,6 +25,7 @@ from faltung.dtypes import (
 from faltung.kernels import Kernel
 
 MISSING = ("propagate", "ignore")
+SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
 GREATEST = 1 << 40  # of a stride, a dilation or an anchor: positions stay within 64 bits
 
 
@@ -52,6 +53,7 @@ class Options(NamedTuple):
     nonnegative: bool = False
     method: str = "auto"
     conjugate: bool = False
+    max_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class Problem:
 
     ``operation``, ``shape`` and ``dtype`` (of the input), ``taps``, ``axes``, ``mode``,
     ``boundary``, ``anchor``, ``stride`` and ``dilation`` (one per axis each), ``fill_value``,
-    ``arithmetic``, ``missing``, ``weighted``, ``tolerance``, ``nonnegative``, ``method``.
+    ``arithmetic``, ``missing``, ``weighted``, ``tolerance``, ``nonnegative``, ``method``,
+    ``conjugate``, ``max_memory`` (bytes of scratch).
     """
 
     operation: str
@@ -122,6 +125,7 @@ class Problem:
     nonnegative: bool = False
     method: str = "auto"
     conjugate: bool = False
+    max_memory: int = SCRATCH
 
     @cached_property
     def geometry(self) -> tuple[geometry.Axis, ...]:
@@ -341,10 +345,20 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         bool(o.nonnegative),
         o.method,
         o.conjugate,
+        memory_limit(o.max_memory),
     )
     check_fit(problem)
     check_average(problem)
     return problem
+
+
+def memory_limit(value: Any) -> int:
+    """Return the bytes of scratch memory that are allowed."""
+    if value is None:
+        return SCRATCH
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+        raise ValueError(f"max_memory={value!r} must be a number of bytes, an int of at least 1.")
+    return int(value.__index__())
 
 
 def number_type(dtype: Any, what: str) -> DType:

@@ -27,7 +27,7 @@ from faltung.problem import Problem
 
 NAME = "fft"
 ERROR_UNIT = "norm(k) * norm(x)"
-SCRATCH = 64 << 20  # bytes of samples and spectra that all tiles at work take together
+HELD = 3  # a tile at work holds its samples, their spectrum and the sums
 FASTEST = 8 << 20  # bytes of samples up to which a transform stays in a machine's cache
 SLOWER = 1.25  # what a transform beyond the cache costs
 LONGEST = {1: 256, 2: 32}  # lengths that are tried, in kernels, for so many axes
@@ -47,7 +47,7 @@ def supports(problem: Problem) -> Verdict:
     if not np.isfinite(k).all() or not k.any():
         return Verdict(False, "the taps are not finite, or all are zero")
     if tiling(problem) is None:
-        return Verdict(False, f"transforms would take more than {SCRATCH >> 20} MB")
+        return Verdict(False, f"a transform would take more than {problem.max_memory:,} bytes")
     if problem.tolerance is not None:
         bound = within(problem)
         if bound > problem.tolerance:
@@ -73,22 +73,30 @@ def eps_of(problem: Problem) -> float:
 
 def tiling(problem: Problem) -> tuple[int, ...] | None:
     """Return the lengths of the transforms along the convolved axes; None where too much."""
-    return lengths(problem.geometry, np.dtype(problem.arithmetic.accumulator).itemsize)
+    item = np.dtype(problem.arithmetic.accumulator).itemsize
+    return lengths(problem.geometry, item, problem.max_memory)
 
 
 @lru_cache(maxsize=256)
-def lengths(axes: tuple[Axis, ...], item: int) -> tuple[int, ...] | None:
-    """Return the lengths that cost least for all the outputs."""
+def lengths(axes: tuple[Axis, ...], item: int, memory: int) -> tuple[int, ...] | None:
+    """Return the lengths that cost least for all the outputs.
+
+    Two tiles at a time should fit into the memory, or one where the kernel leaves no choice. The
+    number of threads has no say: the bits must not depend on it.
+    """
     choices: list[tuple[int, ...]] = []
     for axis in axes:
         low, high = axis.span(0, max(1, axis.count))
         least = fourier.smooth(axis.reach + 1)
         most = min(high - low, max(64, LONGEST.get(len(axes), 8) * axis.reach))
         choices.append(fourier.fast_lengths(least, most) if axis.reach else (1,))
-    fitting = [
-        shape for shape in itertools.product(*choices) if 2 * math.prod(shape) * item <= SCRATCH
-    ]
-    return min(fitting, key=lambda shape: points(axes, shape, item), default=None)
+    shapes = list(itertools.product(*choices))
+    for tiles_at_once in (2, 1):
+        most = memory // (tiles_at_once * HELD * item)
+        fitting = [shape for shape in shapes if math.prod(shape) <= most]
+        if fitting:
+            return min(fitting, key=lambda shape: points(axes, shape, item))
+    return None
 
 
 def points(axes: tuple[Axis, ...], shape: tuple[int, ...], item: int) -> float:
@@ -128,7 +136,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     )
     threads = max(1, min(native.get_workers(), tiles))
     seconds = batches * work * machine.transform / threads
-    memory = 3 * math.prod(shape) * item * native.get_workers()
+    held = HELD * math.prod(shape) * item
+    memory = held * max(1, min(threads, problem.max_memory // held))
     return Cost(seconds + tiles * machine.tile + 2e-4, memory)
 
 
@@ -196,7 +205,9 @@ class Tiles:
             for tile in every:
                 self._tile(tile, x, out, workers)
             return
-        with ThreadPoolExecutor(min(workers, len(every))) as pool:
+        held = HELD * math.prod(self.shape) * self.dtype.itemsize
+        threads = max(1, min(workers, len(every), self.problem.max_memory // held))
+        with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda tile: self._tile(tile, x, out, 1), every))
 
     def _tiles(self) -> Iterator[Tile]:
