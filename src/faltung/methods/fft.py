@@ -127,7 +127,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     tiles = batches * math.prod(
         -(-a.count // outputs(a, n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
-    threads = min(native.get_workers(), tiles)
+    threads = min(native.get_workers(), max(tiles, 1))  # a batch axis may be empty
     seconds = batches * work * machine.transform / threads
     memory = 3 * math.prod(shape) * item * native.get_workers()
     return Cost(seconds + tiles * TILE + 2e-4, memory)
