@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import faltung
-from faltung import cli, explain, kernels
+from faltung import cli, explain, kernels, native
 from faltung.methods import Verdict
 from faltung.planner import METHODS
 
@@ -32,6 +32,7 @@ PLANS = {
     "long": faltung.plan(999_999_999_999_999_999, "float32", [1, 2, 3], fill_value=7.25),
     "words": faltung.plan(9, "object", [1, 2], fill_value="<b>\n\N{GREEK SMALL LETTER BETA}" * 99),
 }  # fmt: skip
+compiled = pytest.mark.skipif(not native.library(), reason="no compiled library")
 every = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
@@ -69,6 +70,7 @@ def test_the_repr_is_one_short_line_without_the_refused(plan):
         assert r.status != "refused" or r.note not in plan.reason
 
 
+@compiled
 def test_the_text_of_a_gaussian():
     head, _, table = PLANS["gaussian"].explain().partition("  methods ")
     assert (
@@ -100,6 +102,7 @@ def test_columns_are_aligned():
             assert ends == wanted
 
 
+@compiled
 def test_bounds_have_their_units():
     text = PLANS["tolerant"].explain()
     assert re.search(r"recursive .* \* sum \|k\| \* max \|x\| ", text)
@@ -128,6 +131,7 @@ def test_normalised_plans_tell_their_formula_and_methods():
     assert "normalised" not in PLANS["gaussian"].explain()
 
 
+@compiled
 def test_a_plan_that_cannot_run_here_says_so(monkeypatch):
     plan = faltung.plan((9, 9), "float32", np.ones((2, 2)), method="direct")
     monkeypatch.setattr("faltung.methods.direct.supports", lambda _: Verdict(False, "no library"))
