@@ -25,7 +25,7 @@ def run(*arguments, **options):
 
 def test_version_and_help():
     assert run("--version").stdout == f"faltung, version {faltung.__version__}\n"
-    for command in ("", "filter", "kernels", "demo"):
+    for command in ("", "filter", "explain", "kernels", "demo"):
         done = run(*command.split(), "--help")
         assert done.returncode == 0
         assert "Usage: faltung" in done.stdout

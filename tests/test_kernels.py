@@ -1,5 +1,7 @@
 """The named kernels are their published numbers, and texts name kernels."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -33,7 +35,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", kernels.names())
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_numbers(name):
     rows, divisor = PUBLISHED[name]
     kernel = kernels.get(name)
@@ -43,7 +45,7 @@ def test_published_numbers(name):
 
 
 def test_every_published_kernel_is_there():
-    assert set(PUBLISHED) == set(kernels.names())
+    assert {*PUBLISHED, "gaussian:1"} == set(kernels.names())
 
 
 @pytest.mark.parametrize("name", ["identity", "sharpen", "box:3", "gaussian3", "gaussian5",
@@ -71,8 +73,70 @@ def test_sobel_is_scipy_s():
 def test_a_kernel_takes_the_input_s_precision():
     for dtype in ("float16", "float32", "float64", "complex64"):
         assert faltung.convolve(np.ones((3, 3), dtype), kernels.gaussian3).dtype == dtype
+        assert faltung.convolve(np.ones((9, 9), dtype), kernels.gaussian(1)).dtype == dtype
     assert faltung.convolve(np.ones((3, 3), "uint8"), kernels.gaussian3).dtype == np.float32
     assert faltung.convolve(np.ones((3, 3), "uint8"), kernels.edge).dtype == np.int32
+
+
+@pytest.mark.parametrize(("text", "side"), [
+    ("gaussian:0.1", 3), ("gaussian:0.25", 3), ("gaussian:1.3", 13), ("gaussian:5", 41),
+    ("gaussian", 9), ("gaussian:5.", 41), ("gaussian:300", 2401),
+])  # fmt: skip
+def test_gaussians_are_sampled_cut_and_sum_to_1(text, side):
+    kernel = kernels.get(text)
+    k = np.asarray(kernel)
+    assert k.shape == kernel.shape == (side, side)
+    assert abs(k.sum() - 1) < 1e-13
+    sigma = float(kernel.name.partition(":")[2])
+    i = np.arange(side) - side // 2
+    line = np.exp(-(i**2) / (2 * sigma**2))
+    np.testing.assert_allclose(k[side // 2], line / line.sum() * k.sum(0)[side // 2], rtol=1e-12)
+    np.testing.assert_array_equal(k, k.T)
+    np.testing.assert_array_equal(k, k[::-1])
+
+
+def test_gaussians_take_a_cut_and_axes():
+    k = kernels.gaussian(2, cut=3, axes=1)
+    assert k.shape == (13,)
+    delta = np.zeros(13)
+    delta[6] = 1
+    wanted = scipy.ndimage.gaussian_filter(delta, 2, truncate=3)
+    np.testing.assert_allclose(faltung.convolve(delta, k), wanted, rtol=1e-12)
+    assert kernels.gaussian(np.float32(2.5), axes=3).shape == (21, 21, 21)
+
+
+def test_a_gaussian_is_a_small_hashable_value():
+    k = kernels.gaussian(300)
+    assert k == kernels.get("gaussian:300.0")
+    assert hash(k) == hash(kernels.gaussian(300.0))
+    assert k != kernels.gaussian(300, cut=3)
+    assert len(pickle.dumps(k)) < 60_000
+    assert repr(k) == "<Kernel gaussian:300: 2401x2401 taps>"
+
+
+@pytest.mark.parametrize("arguments", [
+    {"sigma": 0}, {"sigma": -1}, {"sigma": np.nan}, {"sigma": np.inf}, {"sigma": "2"},
+    {"sigma": True}, {"sigma": 1e-9}, {"sigma": 1e9}, {"sigma": 1, "cut": 0},
+    {"sigma": 1, "axes": 0}, {"sigma": 1, "axes": 1.0}, {"sigma": [1, 2]},
+])  # fmt: skip
+def test_what_is_no_gaussian_is_refused(arguments):
+    with pytest.raises(ValueError, match=r"^gaussian: "):
+        kernels.gaussian(**arguments)
+
+
+@pytest.mark.parametrize("name", ["gaussian:5", "gaussian:300", "box:201", "box:1001"])
+def test_large_kernels_print_short(name):
+    kernel = kernels.get(name)
+    assert len(repr(kernel)) < 80
+    lines = str(kernel).splitlines()
+    assert len(lines) < 12
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_kernel_has_either_numbers_or_profiles():
+    for shape, numerators, divisor in [((2,), (1, 1), 1), ((3,), (), 1), ((2,), (), 2)]:
+        with pytest.raises(ValueError, match="needs as many taps"):
+            kernels.Kernel("mine", shape, numerators, divisor, profiles=((0.5, 0.5),))
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
@@ -97,7 +161,8 @@ def test_files_hold_kernels(tmp_path):
     "", "sharpn", "box:0", "box:x", "box:99999999", "box:²", "[[1,2],[3]]", "[[1,2]]/0", "[]",
     "[[1]]/1e400", "[[1]]/true", "[[1]] /", "[[1/9]]",
     "[[NaN]]", "[[1]]x", "[" * 3000, '[["a"]]', "[[1e999]]", "[[true]]",
-    "missing.npy",
+    "missing.npy", "gaussian:0", "gaussian:0.09", "gaussian:300.1", "gaussian:nan",
+    "gaussian:1e1", "gaussian:-1", "gaussian:²", "gaussian:" + "9" * 5000, "box:0000001001999",
     "[[1]]/[2]", "[[99999999999999999999999]]", "__import__('os')",
 ])  # fmt: skip
 def test_texts_that_name_none_are_refused_in_one_line(text):

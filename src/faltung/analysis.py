@@ -170,14 +170,17 @@ class Analysis:
             words.append(f"sparse: {self.nonzero} of {self.size} taps are not zero")
         return ", ".join(words) or "dense"
 
-    def __str__(self) -> str:
-        symmetry = ", ".join(self.symmetry)
+    @property
+    def summary(self) -> str:
+        """Say what the taps are like, in one line."""
         return (
-            f"kernel {'x'.join(map(str, self.shape))} {self.dtype}, {self.structure}; "
-            f"symmetry {symmetry}; sum {self.sum:.6g}, absolute sum {self.absolute_sum:.6g}, "
-            f"dynamic range {self.dynamic_range:.3g}"
+            f"{self.structure}; symmetry {', '.join(self.symmetry)}; sum {self.sum:.6g}, "
+            f"absolute sum {self.absolute_sum:.6g}, dynamic range {self.dynamic_range:.3g}"
             f"{', whole numbers' if self.integers else ''}"
         )
+
+    def __str__(self) -> str:
+        return f"kernel {'x'.join(map(str, self.shape))} {self.dtype}, {self.summary}"
 
 
 def analyse(k: Any) -> Analysis:
@@ -217,13 +220,15 @@ def analysed(taps: Taps) -> Analysis:
     magnitude = np.abs(k.astype(np.result_type(k, float)))
     there = magnitude[magnitude > 0]
     real = k if k.dtype.kind == "f" else k.astype(float) if k.dtype.kind in "biu" else None
+    with np.errstate(all="ignore"):  # of infinite taps
+        spread = float(there.max() / there.min()) if there.size else 0.0
     return Analysis(
         taps.shape,
         taps.dtype,
         int(there.size),
         k.sum(dtype=np.result_type(k, float)).item(),
         float(magnitude.sum()),
-        float(there.max() / there.min()) if there.size else 0.0,
+        spread,
         tuple(symmetry(k, axis) for axis in range(k.ndim)),
         bool(k.dtype.kind in "biu" or (k == np.rint(k)).all()),
         bool((k == k.flat[0]).all()),

@@ -6,6 +6,7 @@ A user's mistake is one line on standard error and exit status 2; an interrupt i
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -33,6 +34,7 @@ def cli() -> None:
       faltung demo
       faltung kernels sharpen
       faltung filter photo.jpg --kernel edge -o edges.png
+      faltung explain --shape 2160x3840 --kernel gaussian:5
     """
 
 
@@ -123,6 +125,109 @@ def filter_command(
     click.echo(f"{name}: {width} x {height} pixels, {milliseconds:.1f} ms")
 
 
+@cli.command("explain")
+@click.option("--shape", required=True, help="Of the input, such as 2160x3840 or 300x451x3.")
+@click.option("--dtype", default="float32", show_default=True, help="Of the input.")
+@click.option(
+    "-k",
+    "--kernel",
+    required=True,
+    help="A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file.",
+)
+@click.option(
+    "--operation",
+    type=click.Choice(("convolve", "correlate")),
+    default="convolve",
+    show_default=True,
+    help="Flip the kernel, or lay it as it is written.",
+)
+@click.option("--mode", type=click.Choice(MODES), default="same", show_default=True)
+@click.option(
+    "--boundary",
+    default="constant",
+    show_default=True,
+    help=f"{', '.join(BOUNDARIES)}; one, or one for each axis: edge,wrap.",
+)
+@click.option("--stride", default="1", show_default=True, help="One, or one for each axis: 2,3.")
+@click.option("--dilation", default="1", show_default=True, help="As --stride.")
+@click.option("--axes", help="The axes convolved over, such as 0,1; by default the last ones.")
+@click.option("--tolerance", type=float, help="The error allowed, of sum |k| * max |x|.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page to this file, too.")
+def explain_command(
+    shape: str,
+    dtype: str,
+    kernel: str,
+    operation: str,
+    mode: str,
+    boundary: str,
+    stride: str,
+    dilation: str,
+    axes: str | None,
+    tolerance: float | None,
+    html: Path | None,
+) -> None:
+    """Print the plan of a convolution: equation, geometry, every method and its cost.
+
+    Nothing is computed, so that the input may be of any size.
+
+    \b
+    Examples:
+      faltung explain --shape 2160x3840 --dtype float32 --kernel gaussian:5
+      faltung explain --shape 300x451x3 --dtype uint8 -k edge --axes 0,1 --boundary edge
+      faltung explain --shape 1000 -k "[1,2,1]/4" --stride 2 --html plan.html
+    """
+    from faltung import explain, kernels, ops
+
+    plan = ops.plan(
+        integers(shape, "--shape", "x"),
+        dtype,
+        kernels.parse(kernel),
+        operation=operation,
+        mode=mode,
+        boundary=tuple(boundary.split(",")) if "," in boundary else boundary,
+        stride=one_or_all(integers(stride, "--stride")),
+        dilation=one_or_all(integers(dilation, "--dilation")),
+        axes=None if axes is None else integers(axes, "--axes"),
+        tolerance=tolerance,
+    )
+    report = plan.report()
+    if html is not None:
+        write_text(html, explain.as_page(report))
+    click.echo(explain.as_text(report))
+
+
+def integers(text: str, option: str, between: str = ",") -> tuple[int, ...]:
+    """Return the ints of a text such as 2160x3840 or 0,1."""
+    parts = [part.strip() for part in text.split(between)]
+    if not all(re.fullmatch("-?[0-9]{1,18}", part) for part in parts):
+        usual = between.join(("30", "40") if between == "x" else ("0", "1"))
+        raise click.UsageError(f"{option} {text!r} must be whole numbers such as {usual}.")
+    return tuple(map(int, parts))
+
+
+def one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
+    """Return a single value for all axes, or one for each."""
+    return values[0] if len(values) == 1 else values
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    from faltung.image import replace_whole
+
+    if path.exists() and not path.is_file():
+        raise click.UsageError(f"{path}: this is no regular file.")
+
+    def save(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    try:
+        replace_whole(path, save)
+    except OSError as error:
+        raise click.ClickException(
+            f"{path}: cannot be written ({error.strerror or error})."
+        ) from None
+
+
 @cli.command("kernels")
 @click.argument("name", required=False)
 def kernels_command(name: str | None) -> None:
@@ -132,6 +237,7 @@ def kernels_command(name: str | None) -> None:
     Examples:
       faltung kernels
       faltung kernels gaussian5
+      faltung kernels gaussian:2.5
     """
     from faltung import kernels
 

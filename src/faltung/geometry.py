@@ -8,7 +8,6 @@ tap ``t``, counted from there, at ``start + stride * i + dilation * t`` for outp
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,7 +80,7 @@ class Axis:
         if self.n == 0 and self.mode != "valid":
             return 0
         extent = {"same": self.n, "valid": self.n - self.reach, "full": self.n + self.reach}
-        return max(0, math.ceil(extent[self.mode] / self.stride))
+        return max(0, -(-extent[self.mode] // self.stride))
 
     @property
     def start(self) -> int:
@@ -96,7 +95,7 @@ class Axis:
     @cached_property
     def inside(self) -> tuple[int, int]:
         """The range of outputs whose taps all lie inside the input, as (first, stop)."""
-        first = max(0, math.ceil(-self.start / self.stride))
+        first = max(0, -(self.start // self.stride))
         stop = (self.n - 1 - self.reach - self.start) // self.stride + 1
         stop = min(self.count, stop)
         return (first, stop) if first < stop else (0, 0)
@@ -135,7 +134,8 @@ class Axis:
             "full": f"{self.n} + {length} - 1",
         }[self.mode]
         if self.stride != 1:
-            return f"ceil(({text}) / {self.stride}) = {self.count}"
+            whole = f"({text})" if " " in text else text
+            return f"ceil({whole} / {self.stride}) = {self.count}"
         return text if text == f"{self.count}" else f"{text} = {self.count}"
 
 

@@ -1,4 +1,4 @@
-"""Named kernels, as exact numbers with a name and a source.
+"""Named kernels, as numbers with a name and a source: exact where they are fractions.
 
 The numbers are written as the tables of image processing print them, which means: to be laid on
 the picture as they stand, by :func:`faltung.correlate`. All of them but the emboss and Sobel
@@ -14,6 +14,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,23 @@ from numpy.typing import NDArray
 class Kernel:
     """A kernel with a name: integers over a common divisor, so that the taps are exact.
 
-    As an argument of :func:`faltung.convolve` it takes the input's precision.
+    A kernel that is no fraction, such as a Gaussian, is the product of ``profiles`` instead, one
+    for each axis: a large one stays a small value. As an argument of :func:`faltung.convolve` a
+    kernel takes the input's precision.
 
     Attributes
     ----------
     name : str
     shape : tuple of int
     numerators : tuple of int
-        The taps times the divisor, row by row.
+        The taps times the divisor, row by row; empty where there are profiles.
     divisor : int
     about : str
         What it does, in one line.
     source : str
         Where the numbers come from.
+    profiles : tuple of tuple of float
+        One-dimensional taps, one for each axis, whose product the kernel is.
 
     Examples
     --------
@@ -51,23 +56,33 @@ class Kernel:
     divisor: int = 1
     about: str = ""
     source: str = ""
+    profiles: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for n in (*self.shape, *self.numerators, self.divisor):
             operator.index(n)  # raises TypeError
-        if len(self.numerators) != math.prod(self.shape) or self.divisor < 1:
+        if self.profiles:
+            fits = self.shape == tuple(map(len, self.profiles)) and not self.numerators
+            fits = fits and self.divisor == 1
+        else:
+            fits = len(self.numerators) == self.size and self.divisor >= 1
+        if not fits:
             raise ValueError(
                 f"kernel {self.name!r}: {self.shape} needs as many taps, divisor >= 1."
             )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        taps = np.array(self.numerators).reshape(self.shape)
-        array = taps if self.divisor == 1 else taps / self.divisor
+        array: NDArray[Any]
+        if self.profiles:
+            array = reduce(np.multiply.outer, map(np.array, self.profiles))
+        else:
+            taps = np.array(self.numerators).reshape(self.shape)
+            array = taps if self.divisor == 1 else taps / self.divisor
         return array if dtype is None else array.astype(dtype)
 
     @property
     def array(self) -> NDArray[Any]:
-        """The taps: int64 where the divisor is 1, else float64."""
+        """The taps: int64 where they are integers, else float64."""
         return np.asarray(self)
 
     @property
@@ -75,11 +90,25 @@ class Kernel:
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def size(self) -> int:
+        """Number of taps."""
+        return math.prod(self.shape)
+
     def rows(self) -> Iterator[str]:
-        """Yield the numerators as text, a line for each row."""
-        table = np.array(self.numerators).reshape(-1, self.shape[-1])
+        """Yield the numbers as text: each row, or what fits of a large kernel."""
+        if self.profiles:
+            same = len(set(self.profiles)) == 1
+            for n, profile in enumerate(self.profiles[:1] if same else self.profiles):
+                yield "the product, along each axis, of" if same else f"along axis {n}"
+                yield from short(np.array(profile), 24)
+            return
+        taps = np.array(self.numerators).reshape(-1, self.shape[-1])
+        if self.size > PRINTED:
+            yield from short(taps, 8)
+            return
         width = max(len(str(n)) for n in self.numerators)
-        for row in table:
+        for row in taps:
             yield " ".join(f"{n:>{width}}" for n in row)
 
     def __str__(self) -> str:
@@ -90,8 +119,21 @@ class Kernel:
 
     def __repr__(self) -> str:
         divisor = "" if self.divisor == 1 else f" / {self.divisor}"
+        if self.profiles or self.size > PRINTED:
+            return f"<Kernel {self.name}: {'x'.join(map(str, self.shape))} taps{divisor}>"
         rows = np.array(self.numerators).reshape(self.shape).tolist()
         return f"<Kernel {self.name}: {rows}{divisor}>"
+
+
+PRINTED = 225  # taps: of a larger kernel only some are printed
+
+
+def short(taps: NDArray[Any], most: int) -> list[str]:
+    """Return taps as lines of text; only those at the ends where there are more than ``most``."""
+    with np.printoptions(
+        threshold=most, edgeitems=most // 4, precision=4, linewidth=96, legacy=False
+    ):
+        return str(taps).splitlines()
 
 
 def table(name: str, rows: list[list[int]], divisor: int, about: str, source: str) -> Kernel:
@@ -202,6 +244,72 @@ def box(size: int = 3) -> Kernel:
     return Kernel(f"box:{size}", (size, size), (1,) * size**2, size**2, about, USUAL)
 
 
+def gaussian(sigma: float, *, cut: float = 4.0, axes: int = 2) -> Kernel:
+    """Return a sampled Gaussian whose taps sum to 1.
+
+    Along each axis the taps are ``exp(-i**2 / (2 sigma**2))`` over their sum, for ``|i|`` up to
+    ``cut * sigma``, rounded up. What is left out at ``cut=4`` comes to less than 1e-4 of the sum
+    along an axis.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation in samples, more than 0.
+    cut : float
+        Where the kernel ends, in sigmas, more than 0.
+    axes : int
+        Number of axes, at least 1.
+
+    Returns
+    -------
+    Kernel
+        It takes the input's precision, as every named kernel does.
+
+    Raises
+    ------
+    ValueError
+        Where one of these is no such number.
+
+    Examples
+    --------
+    >>> gaussian(5)
+    <Kernel gaussian:5: 41x41 taps>
+    >>> gaussian(1, cut=1, axes=1).array.round(3).tolist()
+    [0.274, 0.452, 0.274]
+    """
+    for name, value in (("sigma", sigma), ("cut", cut)):
+        real = isinstance(value, (int, float, np.integer, np.floating))
+        if isinstance(value, bool) or not real or not 0 < value < math.inf:
+            raise ValueError(f"gaussian: {name}={value!r} must be a number more than 0.")
+    if isinstance(axes, bool) or not hasattr(axes, "__index__") or not 1 <= axes <= 32:
+        raise ValueError(f"gaussian: axes={axes!r} must be an int from 1 to 32.")
+    width, reach = float(sigma), float(cut) * float(sigma)
+    if width < 0.01 or reach > 1e6:
+        raise ValueError(
+            f"gaussian: sigma={sigma!r} with cut={cut!r} is out of range; give a sigma of at least "
+            "0.01 that reaches a million samples at most."
+        )
+    half = [math.exp(-0.5 * (i / width) ** 2) for i in range(math.ceil(reach) + 1)]
+    taps = [*half[:0:-1], *half]
+    total = math.fsum(taps)
+    profile = tuple(tap / total for tap in taps)
+    count = axes.__index__()
+    return Kernel(
+        f"gaussian:{written(width)}",
+        (len(profile),) * count,
+        (),
+        about=f"Gaussian of sigma {written(width)}, cut at {written(float(cut))} sigma; sums to 1. "
+        "Any sigma: gaussian:SIGMA.",
+        source="Source: exp(-i**2 / (2 sigma**2)) at whole i; Gonzalez and Woods (2018), ch. 3.",
+        profiles=(profile,) * count,
+    )
+
+
+def written(number: float) -> str:
+    """Write a float in full, without the zero of a whole one."""
+    return repr(number).removesuffix(".0")
+
+
 NAMED: dict[str, Kernel] = {
     kernel.name: kernel
     for kernel in (
@@ -218,8 +326,29 @@ NAMED: dict[str, Kernel] = {
         sobel_y,
     )
 }
-SIZED: dict[str, Callable[[int], Kernel]] = {"box": box}
-LARGEST = 1001  # side of a sized kernel given as text: a typing error should not fill the memory
+LARGEST = 1001  # side of a box given as text: a typing error should not fill the memory
+WIDEST = 300  # and sigma of a Gaussian
+
+
+def sized_box(size: str) -> Kernel:
+    """Return the box of a written size."""
+    if size.isascii() and size.isdigit() and len(size) < 9 and 1 <= int(size) <= LARGEST:
+        return box(int(size))
+    raise ValueError(f"the size must be 1 to {LARGEST}, as in box:5.")
+
+
+def sized_gaussian(size: str) -> Kernel:
+    """Return the Gaussian of a written sigma."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,17})?", size) and 0.1 <= float(size) <= WIDEST:
+        return gaussian(float(size))
+    raise ValueError(f"sigma must be a decimal from 0.1 to {WIDEST}, as in gaussian:2.5.")
+
+
+# the families, each with its usual size and what its size is called
+SIZED: dict[str, tuple[Callable[[str], Kernel], str, str]] = {
+    "box": (sized_box, "3", "N"),
+    "gaussian": (sized_gaussian, "1", "SIGMA"),
+}
 
 
 def names() -> list[str]:
@@ -230,11 +359,11 @@ def names() -> list[str]:
     >>> names()[:3]
     ['identity', 'edge-diagonal', 'edge-cross']
     """
-    return [*NAMED, *(f"{name}:3" for name in SIZED)]
+    return [*NAMED, *(f"{name}:{usual}" for name, (_, usual, _) in SIZED.items())]
 
 
 def get(name: str) -> Kernel:
-    """Return the kernel of a name, such as ``sharpen`` or ``box:5``.
+    """Return the kernel of a name, such as ``sharpen``, ``box:5`` or ``gaussian:2.5``.
 
     Raises
     ------
@@ -254,15 +383,16 @@ def get(name: str) -> Kernel:
         return found
     family, _, size = name.partition(":")
     if family in SIZED:
-        if not size:
-            return SIZED[family](3)
-        if size.isascii() and size.isdigit() and 1 <= int(size) <= LARGEST:
-            return SIZED[family](int(size))
-        raise ValueError(f"kernel {name!r}: the size must be 1 to {LARGEST}, as in {family}:5.")
+        make, usual, _ = SIZED[family]
+        try:
+            return make(size or usual)
+        except ValueError as error:
+            raise ValueError(f"kernel {name!r}: {error}") from None
     close = difflib.get_close_matches(name, [*NAMED, *SIZED], n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
+    sized = ", ".join(f"{family}:{unit}" for family, (_, _, unit) in SIZED.items())
     raise ValueError(
-        f"there is no kernel named {name!r}.{hint} Named kernels: {', '.join(NAMED)}, box:N; "
+        f"there is no kernel named {name!r}.{hint} Named kernels: {', '.join(NAMED)}, {sized}; "
         "numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy files are taken too."
     )
 
@@ -273,8 +403,9 @@ def parse(text: str) -> Kernel | NDArray[Any]:
     Parameters
     ----------
     text : str
-        A name (``edge``, ``box:5``), nested lists of numbers with an optional divisor
-        (``[[1,2,1],[2,4,2],[1,2,1]]/16``), or the path of an array saved by :func:`numpy.save`.
+        A name (``edge``, ``box:5``, ``gaussian:2.5``), nested lists of numbers with an optional
+        divisor (``[[1,2,1],[2,4,2],[1,2,1]]/16``), or the path of an array saved by
+        :func:`numpy.save`.
 
     Returns
     -------

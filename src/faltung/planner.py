@@ -14,6 +14,7 @@ import numpy as np
 
 from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
+from faltung.explain import Report, as_html, as_text, report, title
 from faltung.kernels import Kernel
 from faltung.machine import Machine
 from faltung.methods import (
@@ -44,6 +45,7 @@ class Candidate:
     note: str
     cost: Cost | None = None
     error_bound: float | None = None
+    error_unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,29 +169,26 @@ class Plan:
         return BY_NAME[self.method].cost(self.problem, table or machine.machine())
 
     def __repr__(self) -> str:
-        p = self.problem
-        boundary = p.boundary[0] if len(set(p.boundary)) == 1 else ", ".join(p.boundary)
-        extras = [
-            f"{name} {value}"
-            for name, value, usual in (
-                ("axes", p.axes, tuple(range(len(p.shape) - len(p.axes), len(p.shape)))),
-                ("stride", p.stride, (1,) * len(p.axes)),
-                ("dilation", p.dilation, (1,) * len(p.axes)),
-            )
-            if value != usual
-        ]
-        return (
-            f"<Plan {p.operation} {p.dtype} {times(p.shape)} with {times(p.taps.shape)}, "
-            f"{', '.join([p.mode, boundary, *extras])} -> {p.arithmetic.result} "
-            f"{times(self.shape)}; {self.method}: {self.reason}>"
-        )
+        return f"<{title(self.problem)}; {self.method}: {self.reason}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.report())
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return every method's answer to the problem."""
         return tuple(consider(method, self.problem) for method in METHODS)
 
+    def report(self) -> Report:
+        """Return what :meth:`explain` prints, as data."""
+        parts: tuple[str, ...] = ()
+        if self.problem.normalised:
+            parts = tuple(choose(part).method for part in normalised.split(self.problem))
+        return report(self.problem, self.method, self.candidates(), parts)
+
     def explain(self) -> str:
         """Return the index equation, the geometry, the methods and the costs, as text.
+
+        A notebook shows the same as a table.
 
         Examples
         --------
@@ -197,75 +196,7 @@ class Plan:
         >>> print(faltung.plan(10, "float64", [1, 2, 1]).explain().splitlines()[1])
           y[i] = sum_j k[j] x[i + 1 - j]
         """
-        p = self.problem
-        letters = ("i", "j") if len(p.axes) == 1 else ("i{}", "j{}")
-        outputs = ", ".join(letters[0].format(n) for n in range(len(p.axes)))
-        taps = ", ".join(letters[1].format(n) for n in range(len(p.axes)))
-        inputs = ", ".join(
-            along.formula(letters[0].format(n), letters[1].format(n))
-            for n, along in enumerate(p.geometry)
-        )
-        star = "conj(k)" if p.conjugate else "k"
-        in_size = math.prod(p.shape) * np.dtype(p.dtype).itemsize
-        out_size = math.prod(self.shape) * self.dtype.itemsize
-        lines = [
-            repr(self)[1:-1],
-            f"  y[{outputs}] = sum_{taps.replace(', ', ',')} {star}[{taps}] x[{inputs}]",
-            f"  input      {p.dtype} {p.shape}, convolved over axes {p.axes}",
-            f"  kernel     {p.taps.dtype} {p.taps.shape}, anchor {p.anchor}",
-        ]
-        for n, (axis, along) in enumerate(zip(p.axes, p.geometry, strict=True)):
-            low, high = along.inside
-            lines.append(
-                f"  axis {axis:<5} {p.mode}: {along.count_formula()} outputs; "
-                f"{along.count - (high - low)} of them reach over an end ({p.boundary[n]})"
-            )
-        lines += [
-            f"  result     {self.dtype} {self.shape}, computed in {sums_text(p)}",
-            f"  work       {p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, "
-            f"{out_size:,} bytes out",
-            f"  error      {error_text(self.error_bound, self.method, p)}",
-        ]
-        if p.missing == "ignore" or p.weighted:
-            lines.append("  normalised y = sum(k) * (k * (w x)) / (k * w), w = 0 for NaN")
-        lines.append("  methods    predicted ms   scratch MB   error bound")
-        for c in self.candidates():
-            mark = "chosen" if c.method == self.method else "possible" if c.taken else "refused"
-            if c.cost is None or c.error_bound is None:
-                numbers = f"{'-':>12}   {'-':>10}   {'-':>11}"
-            else:
-                numbers = (
-                    f"{c.cost.seconds * 1e3:12.3f}   {c.cost.memory / 1e6:10.1f}   "
-                    f"{c.error_bound:11.2g}"
-                )
-            lines.append(f"    {c.method:<9}{numbers}   {mark}: {c.note}")
-        return "\n".join(lines)
-
-
-def times(shape: tuple[int, ...]) -> str:
-    """Write a shape as 3x4.
-
-    >>> times((3, 4)), times((5,))
-    ('3x4', '5')
-    """
-    return "x".join(map(str, shape))
-
-
-def sums_text(problem: Problem) -> str:
-    """Say what the sums are computed in."""
-    bound = problem.arithmetic.bound
-    if bound is None:
-        return f"{problem.arithmetic.accumulator}, overflow {problem.arithmetic.overflow}"
-    return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
-
-
-def error_text(bound: float, method: str, problem: Problem) -> str:
-    """Say what the error bound means."""
-    if bound == 0:
-        return "none, the sums are exact"
-    unit = getattr(BY_NAME[method], "ERROR_UNIT", "(|k| * |x|)")
-    rounded = ", and half a unit to round" if problem.result_dtype.kind in "biu" else ""
-    return f"at most {bound:.2g} * {unit}{rounded}"
+        return as_text(self.report())
 
 
 def bound_of(method: Method, problem: Problem) -> float:
@@ -275,6 +206,12 @@ def bound_of(method: Method, problem: Problem) -> float:
     parts = [choose(part) for part in normalised.split(problem)]
     eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
     return sum(part.error_bound for part in parts) + 8 * eps
+
+
+def unit_of(method: Method, problem: Problem) -> str:
+    """Return what the factor of an error bound is times."""
+    # the two sums of a normalised problem are left to methods that bound each output
+    return "(|k| * |x|)" if problem.normalised else getattr(method, "ERROR_UNIT", "(|k| * |x|)")
 
 
 def check_out(out: Any, plan: Plan, x: Array) -> None:
@@ -309,6 +246,7 @@ def consider(method: Method, problem: Problem) -> Candidate:
         verdict.note,
         cost,
         bound_of(method, problem),
+        unit_of(method, problem),
     )
 
 
@@ -334,8 +272,7 @@ def choose(problem: Problem) -> Plan:
     answers = [consider(method, problem) for method in METHODS]
     taken = [a for a in answers if a.taken and a.cost is not None]
     best = min(taken, key=lambda a: a.cost.seconds if a.cost else math.inf)
-    refused = [f"not {a.method}, {a.note}" for a in answers if not a.taken]
-    return Plan(problem, best.method, "; ".join([best.note, *refused]))
+    return Plan(problem, best.method, best.note)
 
 
 # ---- the cache of plans ----------------------------------------------------------------------
@@ -384,6 +321,7 @@ def forget() -> None:
 
 
 CACHED_KERNEL = 1 << 16  # bytes: plans of larger kernels are not kept
+CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 
 
 class plan_cache:  # noqa: N801  (used like a function)
@@ -423,7 +361,7 @@ def kernel_key(k: Any) -> Any:
         if isinstance(k, np.ma.MaskedArray) or k.dtype == object or k.nbytes > CACHED_KERNEL:
             return None
         return k.shape, k.dtype, k.tobytes()
-    return k if isinstance(k, Kernel) else None
+    return k if isinstance(k, Kernel) and k.size <= CACHED_TAPS else None
 
 
 def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Plan:

@@ -366,7 +366,7 @@ def number_type(dtype: Any, what: str) -> DType:
     try:
         found: DType = np.dtype(dtype)
         return found
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses some texts as Python
         raise TypeError(f"{what} is {dtype!r}, which is no dtype; give one as 'float32'.") from None
 
 

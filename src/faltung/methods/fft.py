@@ -134,7 +134,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     tiles = batches * math.prod(
         -(-a.count // outputs(a, n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
-    threads = max(1, min(native.get_workers(), tiles))
+    threads = min(native.get_workers(), max(tiles, 1))  # a batch axis may be empty
     seconds = batches * work * machine.transform / threads
     held = HELD * math.prod(shape) * item
     memory = held * max(1, min(threads, problem.max_memory // held))

@@ -1,0 +1,340 @@
+"""How a plan explains itself: its facts as a ``Report``, and the report as text or HTML.
+
+Nothing is computed here but words: the planner hands over the problem and the methods' answers.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faltung.analysis import analysed
+from faltung.problem import Problem
+
+if TYPE_CHECKING:
+    from faltung.planner import Candidate
+
+WIDTH = 110  # of the text
+LABEL = 13  # columns of the names at the left
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's line in the table.
+
+    Attributes
+    ----------
+    method, status, note : str
+        The name; "chosen", "possible" or "refused"; how it would go about it, or why not.
+    milliseconds, megabytes, error_bound : float or None
+        Predicted time and scratch memory, and the factor of the error bound; None where refused.
+    error_unit : str
+        What that factor is times.
+    """
+
+    method: str
+    status: str
+    note: str
+    milliseconds: float | None = None
+    megabytes: float | None = None
+    error_bound: float | None = None
+    error_unit: str = ""
+
+    @property
+    def numbers(self) -> tuple[str, str, str, str]:
+        """Time, memory, bound and its unit as text."""
+        if self.milliseconds is None or self.megabytes is None or self.error_bound is None:
+            return "", "", "", ""
+        exact = self.error_bound == 0
+        return (
+            f"{self.milliseconds:,.3f}",
+            f"{self.megabytes:,.1f}",
+            "exact" if exact else f"{self.error_bound:.2g}",
+            "" if exact else f"* {self.error_unit}",
+        )
+
+
+HEADINGS = ("predicted ms", "scratch MB", "error at most", "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a plan says of itself.
+
+    Attributes
+    ----------
+    title, equation : str
+        The problem in one line, and what is computed, with the numbers put in.
+    facts : tuple of (str, str)
+        Labels and what they say.
+    rows : tuple of Row
+        The methods: the chosen one, the possible ones by their predicted time, the refused ones.
+    """
+
+    title: str
+    equation: str
+    facts: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...]
+
+
+# ---- the facts -------------------------------------------------------------------------------
+
+
+def report(
+    problem: Problem, method: str, answers: Sequence[Candidate], parts: Sequence[str] = ()
+) -> Report:
+    """Return the report of a problem that a method was chosen for.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str
+        The chosen method.
+    answers : sequence of Candidate
+        What every method says.
+    parts : sequence of str
+        The methods of the two sums of a normalised problem.
+    """
+    rows = sorted((row(a, method) for a in answers), key=order)
+    return Report(
+        f"{title(problem)}; {method}",
+        equation(problem),
+        tuple(facts(problem, next(r for r in rows if r.status == "chosen"), parts)),
+        tuple(rows),
+    )
+
+
+def row(answer: Candidate, method: str) -> Row:
+    """Return the line of one method's answer."""
+    chosen = answer.method == method
+    if answer.cost is None or answer.error_bound is None:
+        note = answer.note
+        if chosen:  # a plan from where there was a compiled library
+            note = f"but another runs in its place here, as it refuses: {note}"
+        return Row(answer.method, "chosen" if chosen else "refused", note)
+    return Row(
+        answer.method,
+        "chosen" if chosen else "possible",
+        answer.note,
+        answer.cost.seconds * 1e3,
+        answer.cost.memory / 1e6,
+        answer.error_bound,
+        answer.error_unit,
+    )
+
+
+def order(row: Row) -> tuple[int, float]:
+    """Return what rows are sorted by; the refused ones stay in their order."""
+    return ("chosen", "possible", "refused").index(row.status), row.milliseconds or 0
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """Write a shape as 3x4.
+
+    >>> times((3, 4)), times((5,))
+    ('3x4', '5')
+    """
+    return "x".join(map(str, shape))
+
+
+def title(problem: Problem) -> str:
+    """Return the problem in one line."""
+    p = problem
+    boundary = p.boundary[0] if len(set(p.boundary)) == 1 else ", ".join(p.boundary)
+    extras = [
+        f"{name} {value}"
+        for name, value, usual in (
+            ("axes", p.axes, tuple(range(len(p.shape) - len(p.axes), len(p.shape)))),
+            ("stride", p.stride, (1,) * len(p.axes)),
+            ("dilation", p.dilation, (1,) * len(p.axes)),
+        )
+        if value != usual
+    ]
+    return (
+        f"Plan {p.operation} {p.dtype} {times(p.shape)} with {times(p.taps.shape)}, "
+        f"{', '.join([p.mode, boundary, *extras])} -> {p.arithmetic.result} "
+        f"{times(p.result_shape)}"
+    )
+
+
+def equation(problem: Problem) -> str:
+    """Return the index equation with the numbers put in."""
+    letters = ("i", "j") if len(problem.axes) == 1 else ("i{}", "j{}")
+    outputs = [letters[0].format(n) for n in range(len(problem.axes))]
+    taps = [letters[1].format(n) for n in range(len(problem.axes))]
+    inputs = [
+        along.formula(i, j) for along, i, j in zip(problem.geometry, outputs, taps, strict=True)
+    ]
+    star = "conj(k)" if problem.conjugate else "k"
+    return (
+        f"y[{', '.join(outputs)}] = sum_{','.join(taps)} {star}[{', '.join(taps)}] "
+        f"x[{', '.join(inputs)}]"
+    )
+
+
+def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is known before the methods, with labels."""
+    p = problem
+    yield "input", f"{p.dtype} {p.shape}, convolved over axes {p.axes}"
+    yield "kernel", f"{p.taps.dtype} {p.taps.shape}, anchor {p.anchor}"
+    if p.taps.dtype != "object":
+        yield "", analysed(p.taps).summary
+    for n, (axis, along) in enumerate(zip(p.axes, p.geometry, strict=True)):
+        low, high = along.inside
+        over = along.count - (high - low)
+        end = p.boundary[n]
+        if end == "constant":
+            end += " " + str(p.fill_value).removesuffix(".0")
+        reach = f"{over:,} of them over an end ({end})" if over else "none over an end"
+        yield f"axis {axis}", f"{p.mode}: {along.count_formula()} outputs, {reach}"
+    yield "result", f"{p.result_dtype} {p.result_shape}, computed in {sums_text(p)}"
+    in_size = math.prod(p.shape) * np.dtype(p.dtype).itemsize
+    out_size = math.prod(p.result_shape) * p.result_dtype.itemsize
+    yield (
+        "work",
+        f"{p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, {out_size:,} bytes out",
+    )
+    asked = [] if p.tolerance is None else [f"tolerance {p.tolerance:g}"]
+    asked += ["nonnegative"] if p.nonnegative else []
+    asked += [f"method {p.method}"] if p.method != "auto" else []
+    if asked:
+        yield "asked for", ", ".join(asked)
+    if chosen.error_bound is not None:
+        yield "error", error_text(chosen.error_bound, chosen.error_unit, p)
+    if p.normalised:
+        nan = p.missing == "ignore" and np.dtype(p.dtype).kind in "fc"
+        w = "1" if not p.weighted else "the weights"
+        zero = ", 0 for NaN" if nan else ""
+        yield "normalised", f"y = sum(k) * (k * (w x)) / (k * w), w = {w}{zero}"
+        if len(set(parts)) > 1:
+            yield "", f"k * (w x) by {parts[0]}, k * w by {parts[1]}"
+        elif parts:
+            yield "", f"both sums by {parts[0]}"
+        yield "", "in the errors, |k| * |x| is normalised likewise"
+
+
+def sums_text(problem: Problem) -> str:
+    """Say what the sums are computed in."""
+    bound = problem.arithmetic.bound
+    if bound is None:
+        return f"{problem.arithmetic.accumulator}, overflow {problem.arithmetic.overflow}"
+    return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
+
+
+def error_text(bound: float, unit: str, problem: Problem) -> str:
+    """Say what the error bound means."""
+    if bound == 0:
+        return "none, the sums are exact"
+    rounded = ", and half a unit to round" if problem.result_dtype.kind in "biu" else ""
+    return f"at most {bound:.2g} * {unit}{rounded}"
+
+
+# ---- as text ---------------------------------------------------------------------------------
+
+
+def as_text(report: Report) -> str:
+    """Return the report as lines of plain text, of at most 110 characters."""
+    lines = [*wrapped(report.title, "", "    "), *wrapped(report.equation, "  ", "      ")]
+    for label, text in report.facts:
+        lines += wrapped(text, f"  {label:<{LABEL}}")
+    return "\n".join([*lines, *table(report.rows)])
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of the table of methods."""
+    cells = [HEADINGS, *(row.numbers for row in rows)]
+    widths = [max(len(cell[n]) for cell in cells) for n in range(len(HEADINGS))]
+
+    def aligned(numbers: Sequence[str]) -> str:
+        *figures, unit = (f"{n:>{width}}" for n, width in zip(numbers, widths, strict=True))
+        return f"{'  '.join(figures)} {unit.strip():<{widths[-1]}}  "  # units to the left
+
+    yield f"  {'methods':<{LABEL}}{aligned(HEADINGS)}".rstrip()
+    for row in rows:
+        # what a refused method has to say takes the room of its numbers
+        numbers = "" if row.milliseconds is None else aligned(row.numbers)
+        yield from wrapped(f"{row.status}: {row.note}", f"    {row.method:<{LABEL - 2}}{numbers}")
+
+
+def wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
+    """Return a text as lines: after ``first``, and then after ``rest`` or as many blanks."""
+    rest = " " * len(first) if rest is None else rest
+    text = text.encode("ascii", "backslashreplace").decode()
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+
+
+# ---- as HTML ---------------------------------------------------------------------------------
+
+# the colours are those of the page around it, light or dark
+CELL = "padding:0.15em 0.8em;text-align:left;vertical-align:top"
+NUMBER = "padding:0.15em 0 0.15em 0.8em;text-align:right;vertical-align:top;white-space:nowrap"
+UNIT = "padding:0.15em 0.8em 0.15em 0.3em;text-align:left;vertical-align:top;white-space:nowrap"
+LINE = "border-top:1px solid currentColor"
+WEIGHT = {"chosen": "font-weight:bold", "possible": "", "refused": "opacity:0.65"}
+
+
+def as_html(report: Report) -> str:
+    """Return the report as two small tables, for a notebook: no script, no colours of its own."""
+    facts = "\n".join(
+        f'<tr><th scope="row" style="{CELL}">{escape(label)}</th>'
+        f'<td style="{CELL}">{escape(text)}</td></tr>'
+        for label, text in report.facts
+    )
+    heads = "".join(
+        f'<th scope="col" style="{style}">{escape(text)}</th>'
+        for text, style in zip(
+            ("methods", *HEADINGS, ""), (CELL, *[NUMBER] * 3, UNIT, CELL), strict=True
+        )
+    )
+    rows = "\n".join(html_row(row) for row in report.rows)
+    return f"""\
+<div style="color:inherit;background:transparent;overflow-x:auto">
+<p><strong>{escape(report.title)}</strong><br><code>{escape(report.equation)}</code></p>
+<table style="border-collapse:collapse">
+{facts}
+</table>
+<table style="border-collapse:collapse;margin-top:0.8em">
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</div>
+"""
+
+
+def html_row(row: Row) -> str:
+    """Return one method's row."""
+    *figures, unit = row.numbers
+    cells = [f'<th scope="row" style="{CELL}">{escape(row.method)}</th>']
+    cells += [f'<td style="{NUMBER}">{escape(figure)}</td>' for figure in figures]
+    cells.append(f'<td style="{UNIT}">{escape(unit)}</td>')
+    cells.append(f'<td style="{CELL}">{escape(row.status)}: {escape(row.note)}</td>')
+    style = ";".join(filter(None, (LINE, WEIGHT[row.status])))
+    return f'<tr style="{style}">{"".join(cells)}</tr>'
+
+
+def as_page(report: Report) -> str:
+    """Return the report as an HTML page of its own, light or dark as the reader prefers."""
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{escape(report.title)}</title>
+<style>body {{ font-family: system-ui, sans-serif; margin: 2em }}</style>
+</head>
+<body>
+{as_html(report)}</body>
+</html>
+"""
