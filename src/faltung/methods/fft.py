@@ -235,7 +235,9 @@ class Tiles:
         target = out[batch][tile.step.outputs]
         if target.size == 0:
             return
-        if self._drowns(source):
+        if not source.any():
+            sums: Array = np.zeros(target.shape, self.dtype)
+        elif self._drowns(source):
             sums = self._plain(source, target.shape)
         else:
             spectrum = fourier.transform(source, self.shape, self.axes, threads)
@@ -268,7 +270,8 @@ class Tiles:
             top = float(np.abs(flat).max())
         else:
             top = max(float(flat.max()), -float(flat.min()))
-        if not math.isfinite(top):
+        info = np.finfo(self.dtype)
+        if not math.isfinite(top) or 0 < top < info.tiny / info.eps:  # or sums lose their digits
             return True
         return usual > 0 and self.noise * self.gain * top > QUIET * usual * self.total
 

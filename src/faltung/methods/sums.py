@@ -16,10 +16,12 @@ import numpy as np
 from faltung import native
 from faltung.compiled import (
     SMALL,
+    THICKNESS,
     Calls,
     Compiled,
     Pipeline,
     Route,
+    ends_seconds,
     passes_of,
     real_parts,
     spanned_axes,
@@ -91,17 +93,14 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     moved: float = row * (sum(digits(problem.taps.shape[-1])) + 4) + column * (
         8 if spanned > 1 else 0
     )
-    # strips along the ends read the samples within the kernel's reach once more, as a copy
-    for along in problem.geometry:
-        if along.inside != (0, along.count):
-            moved *= 1 + 2 * along.reach / max(1, along.count)
     seconds = passes_of(problem) * outputs * moved / machine.cached / native.get_workers()
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = (in_size + outputs * problem.result_dtype.itemsize) / machine.bandwidth
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
     scratch = min(max(problem.taps.shape) * ROW, TILE) * native.get_workers() + SLAB * volume
-    return Cost(max(seconds, traffic) * (1 + volume) + calls * machine.call, scratch)
+    ends = passes_of(problem) * ends_seconds(problem, machine, THICKNESS, row)
+    return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, scratch)
 
 
 def error_bound(problem: Problem) -> float:
