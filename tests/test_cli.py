@@ -23,6 +23,22 @@ def run(*arguments, **options):
     )
 
 
+def test_calibrate_prints_and_keeps_the_table(tmp_path, monkeypatch, capsys):
+    from faltung import machine
+
+    before = machine.machine()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(machine, "measure", lambda: machine.Machine(call=2e-5))
+    try:
+        assert cli.run(["calibrate"]) == 0
+        assert machine.load() == machine.Machine(call=2e-5)
+    finally:
+        machine.use(before)
+    out = capsys.readouterr().out
+    assert "bandwidth" in out
+    assert str(tmp_path) in out
+
+
 def test_version_and_help():
     assert run("--version").stdout == f"faltung, version {faltung.__version__}\n"
     for command in ("", "filter", "explain", "kernels", "demo"):

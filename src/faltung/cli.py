@@ -266,6 +266,24 @@ def demo_command(output: Path) -> None:
     demo.run(output, lambda line: click.echo(printable(line)))
 
 
+@cli.command("calibrate")
+def calibrate_command() -> None:
+    """Measure this machine, so that plans choose by its figures; takes a few seconds.
+
+    The table goes into the user's cache directory; delete the file to go back to the usual one.
+    """
+    from dataclasses import asdict
+
+    from faltung import machine
+
+    found = machine.calibrate()
+    usual = asdict(machine.Machine())
+    for name, value in asdict(found).items():
+        click.echo(f"{name:<14}{value:10.3g}   usually {usual[name]:.3g}")
+    if machine.load() == found:
+        click.echo(f"kept in {click.format_filename(machine.path())}")
+
+
 def printable(text: str) -> str:
     """Return a text that any terminal takes: names of files may be bytes that are no text."""
     return text.encode(errors="replace").decode()
