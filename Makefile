@@ -5,12 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
 	@echo "make test        lint, types, the test suite, tiny benchmarks, the wheel"
 	@echo "make bench       time faltung against the installed peers"
+	@echo "make regret      time every method against the planner's choice"
+	@echo "make growth      plot time against kernel size to docs/growth.png"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
 
@@ -30,10 +32,18 @@ unit: .venv/.dev
 	$(BIN)/python -m pytest -q --durations=10
 
 bench: .venv/.dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --json build/bench.json
 
 bench-tiny: .venv/.dev
 	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
+	$(BIN)/python benchmarks/regret.py --tiny --json build/regret-tiny.json
+
+regret: .venv/.dev
+	$(BIN)/python benchmarks/regret.py --json build/regret.json
+
+growth: .venv/.dev
+	-$(BIN)/pip install -q --editable '.[plot]'
+	$(BIN)/python benchmarks/growth.py
 
 wheel: .venv/.installed
 	@rm -rf dist

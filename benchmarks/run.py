@@ -1,90 +1,123 @@
 """Time faltung and its installed peers on the same work, in one process, in shuffled turns.
 
-    python benchmarks/run.py [--tiny] [--only PATTERN] [--threads N] [--json FILE]
+    python benchmarks/run.py [--tiny] [--only PATTERN] [--threads N] [--seconds N] [--json FILE]
 
-Prints the least time of each contender, the ratio of the best peer's to ours, and the percentage
-of the machine's own limit that ours reaches: the larger of bytes over measured copy bandwidth and
-multiply-adds over the measured peak of a matrix product. The share of the processors' time that
-other processes took is printed too: where it is more than a few percent, run it again.
+Prints the least time of each contender, the ratio of the best peer's to ours, and whether that
+meets the case's target. "plan" is our time once the plan is made, beside it what the planner
+predicted, and the percentage of the machine's own limit that this reaches: the larger of bytes over
+measured copy bandwidth and multiply-adds over the measured peak of a matrix product (more than 100:
+fewer multiply-adds were needed). The share of the processors' time that other processes took is
+printed too: where it is more than a few percent, run it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import re
 import subprocess
 import sys
-import time
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASES, Case, peer
+from cases import CASES, Case
 from machine import Load, describe
+from timing import in_turns, threads, timed, versions
 
-PEERS = ("numpy", "scipy", "opencv-python-headless", "scikit-image", "torch")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what is compared."""
-    import faltung
-
-    found = {"faltung": faltung.__version__}
-    for name in PEERS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+CLOSE = 1.5  # a prediction within this factor of the time is a good one
 
 
-def set_threads(threads: int) -> None:
-    """Give every peer the same number of threads."""
-    if cv2 := peer("cv2"):
-        cv2.setNumThreads(threads)
-    if torch := peer("torch"):
-        torch.set_num_threads(threads)
+def difference(answer: Any, ours: Any) -> float:
+    """Return the greatest difference: of floats, over the greatest of ours."""
+    answer = np.asarray(answer)
+    if answer.shape != ours.shape:
+        return float("inf")
+    if ours.dtype.kind in "iu":
+        return float(np.abs(answer.astype(np.int64) - ours.astype(np.int64)).max())
+    return float(np.abs(answer - ours).max() / max(np.abs(ours).max(), 1e-30))
 
 
-def measure(case: Case, tiny: bool, threads: int, machine: dict[str, Any]) -> dict[str, Any]:
+def measure(case: Case, tiny: bool, seconds: float, machine: dict[str, Any]) -> dict[str, Any]:
     """Run one case: every contender in turn, several times over."""
-    contenders = case.make(tiny, threads)
-    answers = {name: np.asarray(call()) for name, call in contenders.items()}  # warms up, too
-    ours = answers["faltung"]
-    differences = {
-        name: float(np.abs(answer.astype(float) - ours.astype(float)).max())
-        for name, answer in answers.items()
-    }
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    order, turns = list(contenders.items()), random.Random(0)
-    for _ in range(3 if tiny else case.repeats):
-        turns.shuffle(order)  # none always follows the same one and finds its leavings in the cache
-        for name, call in order:
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+    work = case.make(tiny)
+    plan = work.plan()
+    calls = {"faltung": work.call, "plan": lambda: plan(work.x), **work.peers}
+    warm, differences = {}, {}
+    ours = work.call()
+    for name, call in calls.items():
+        warm[name], answer = timed(call)
+        differences[name] = difference(answer, ours)
+    del answer
+    times = in_turns(calls, warm, seconds, 3 if tiny else case.repeats)
     least = {name: min(t) * 1e3 for name, t in times.items()}
+    planned = least.pop("plan")
+    if case.planned:
+        least["faltung"] = planned
     peers = {name: t for name, t in least.items() if name != "faltung"}
     best_peer = min(peers, key=lambda name: peers[name]) if peers else None
+    ratio = peers[best_peer] / least["faltung"] if best_peer else None
     peak = machine["multiply_adds"]["float64" if case.dtype == "float64" else "float32"]
-    floor = max(
-        2 * ours.size * np.dtype(case.dtype).itemsize / machine["bandwidth"],
-        ours.size * case.taps / peak,
+    floor = max((work.x.nbytes + ours.nbytes) / machine["bandwidth"], ours.size * case.taps / peak)
+    predicted = next(
+        c.cost.seconds for c in plan.candidates() if c.method == plan.method and c.cost
     )
     return {
         "case": case.name,
         "milliseconds": least,
         "median": {name: float(np.median(t)) * 1e3 for name, t in times.items()},
         "best_peer": best_peer,
-        "ratio": peers[best_peer] / least["faltung"] if best_peer else None,
-        "percent_of_limit": 100 * floor * 1e3 / least["faltung"],
+        "ratio": ratio,
+        "target": case.target,
+        "met": ratio is not None and ratio >= case.target,
+        "method": plan.method,
+        "plan_milliseconds": planned,
+        "predicted_milliseconds": predicted * 1e3,
+        "percent_of_limit": 100 * floor * 1e3 / planned,
         "difference": differences,
         "agrees": all(d <= case.tolerance for d in differences.values()),
     }
+
+
+def line(row: dict[str, Any]) -> str:
+    """Write a result as one line."""
+    compared = f"{'-':>8}{row['target']:>8g}  -      "
+    if row["ratio"] is not None:
+        verdict = "met" if row["met"] else "missed"
+        compared = f"{row['ratio']:8.2f}{row['target']:>8g}  {verdict:<7}"
+    peers = ", ".join(f"{n} {t:.3f}" for n, t in row["milliseconds"].items() if n != "faltung")
+    note = "" if row["agrees"] else "   ANSWERS DIFFER " + str(row["difference"])
+    return (
+        f"{row['case']:<32}{row['milliseconds']['faltung']:10.3f}{compared}{row['method']:<10}"
+        f"{row['plan_milliseconds']:10.3f}{row['predicted_milliseconds']:11.3f}"
+        f"{row['percent_of_limit']:9.0f}   {peers}{note}"
+    )
+
+
+def is_close(row: dict[str, Any]) -> bool:
+    """Say whether the plan's time was predicted well."""
+    off = row["plan_milliseconds"] / row["predicted_milliseconds"]
+    return bool(1 / CLOSE <= off <= CLOSE)
+
+
+def summarise(results: list[dict[str, Any]], tiny: bool) -> None:
+    """Print how many targets were met, who is faster than we are, and how good predictions were."""
+    if tiny:
+        print("tiny sizes: targets and predictions are for the true ones")
+        return
+    compared = [row for row in results if row["ratio"] is not None]
+    if compared:
+        print(f"targets met: {sum(row['met'] for row in compared)} of {len(compared)}")
+    faster = sorted((row for row in compared if row["ratio"] < 1), key=lambda row: row["ratio"])
+    for row in faster:
+        print(f"  a peer is faster: {row['case']}, {row['best_peer']}, ratio {row['ratio']:.2f}")
+    if results:
+        close = sum(map(is_close, results))
+        print(
+            f"predicted within a factor of {CLOSE}: {close} of {len(results)} "
+            f"({100 * close / len(results):.0f} %)"
+        )
 
 
 def import_seconds(module: str, repeats: int) -> float:
@@ -126,9 +159,17 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="tiny sizes: does it all still work?")
     parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose name matches")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--seconds", type=float, default=2, help="for each contender of a case, about"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     options = parser.parse_args()
-    set_threads(options.threads)
+    with threads(options.threads):
+        return report(options)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Run the cases and write what was found."""
     machine = describe(options.threads, options.tiny)
     found = versions()
     print(f"{machine['processor']}, {options.threads} threads; ", end="")
@@ -138,23 +179,18 @@ def main() -> int:
         f"limits: copy {machine['bandwidth'] / 1e9:.1f} GB/s, multiply-adds "
         f"{peaks['float32'] / 1e9:.0f} G/s float32, {peaks['float64'] / 1e9:.0f} G/s float64"
     )
-    print(f"{'case':<32}{'ours ms':>9}{'ratio':>8}{'% limit':>9}   peers, ms")
+    print(
+        f"{'case':<32}{'ours ms':>10}{'ratio':>8}{'target':>8}  {'':<7}{'method':<10}"
+        f"{'plan ms':>10}{'predicted':>11}{'% limit':>9}   peers, ms"
+    )
     results = []
     load = Load()
     for case in CASES:
-        if not re.search(options.only, case.name):
-            continue
-        row = measure(case, options.tiny, options.threads, machine)
-        results.append(row)
-        ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
-        peers = ", ".join(
-            f"{name} {t:.3f}" for name, t in row["milliseconds"].items() if name != "faltung"
-        )
-        note = "" if row["agrees"] else "   ANSWERS DIFFER " + str(row["difference"])
-        print(
-            f"{row['case']:<32}{row['milliseconds']['faltung']:9.3f}{ratio:>8}"
-            f"{row['percent_of_limit']:9.0f}   {peers}{note}"
-        )
+        if re.search(options.only, case.name):
+            row = measure(case, options.tiny, options.seconds, machine)
+            results.append(row)
+            print(line(row), flush=True)
+    summarise(results, options.tiny)
     others = load.of_others()
     summary: dict[str, Any] = {
         "load_of_others": others,
