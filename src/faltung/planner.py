@@ -26,13 +26,16 @@ from faltung.methods import (
     recursive,
     reference,
     separable,
+    sparse,
     sums,
     wide,
     wide_fft,
 )
 from faltung.problem import Options, Problem, build
 
-METHODS: tuple[Method, ...] = (sums, separable, recursive, direct, fft, wide, wide_fft, reference)
+METHODS: tuple[Method, ...] = (
+    sums, separable, sparse, recursive, direct, fft, wide, wide_fft, reference,
+)  # fmt: skip
 BY_NAME = {method.NAME: method for method in METHODS}
 
 
