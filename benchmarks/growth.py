@@ -112,15 +112,19 @@ def plot(panels: dict[str, Curves], path: Path, subtitle: str) -> bool:
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.8), sharey=True, layout="constrained")
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
         axis.set(xscale="log", yscale="log", title=title, xlabel="side of the kernel, taps")
+        longest = max(curve[-1][0] for curve in curves.values())
         ends = [math.log10(curve[-1][1]) for curve in curves.values()]
         for (name, curve), height in zip(curves.items(), apart(ends, 0.2), strict=True):
             sides, times = zip(*curve, strict=True)
             colour = COLOURS[name]
             width = 2.2 if name.startswith("faltung") else 1.3
             axis.plot(sides, times, color=colour, linewidth=width)
+            # a curve that ends early is labelled on its left, where no other one runs on
+            early = sides[-1] < longest
             axis.annotate(
-                name, (sides[-1], 10**height), (6, 0), textcoords="offset points", color=colour,
-                va="center", fontsize=9, annotation_clip=False,
+                name, (sides[-1], times[-1] if early else 10**height), (-6 if early else 6, 0),
+                textcoords="offset points", ha="right" if early else "left", va="center",
+                color=colour, fontsize=9, annotation_clip=False,
             )  # fmt: skip
         axis.set_xlim(1, 3000)
         ticks = [1, 3, 7, 15, 31, 63, 127, 257, 513]

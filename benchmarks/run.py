@@ -6,8 +6,8 @@ Prints the least time of each contender, the ratio of the best peer's to ours, a
 meets the case's target. "plan" is our time once the plan is made, beside it what the planner
 predicted, and the percentage of the machine's own limit that this reaches: the larger of bytes over
 measured copy bandwidth and multiply-adds over the measured peak of a matrix product (more than 100:
-fewer multiply-adds were needed). The share of the processors' time that other processes took is
-printed too: where it is more than a few percent, run it again.
+fewer multiply-adds were needed, or narrower ones). The share of the processors' time that other
+processes took is printed too: where it is more than a few percent, run it again.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from timing import in_turns, threads, timed, versions
 CLOSE = 1.5  # a prediction within this factor of the time is a good one
 
 
-def difference(answer: Any, ours: Any) -> float:
-    """Return the greatest difference: of floats, over the greatest of ours."""
+def difference(answer: Any, ours: Any, scale: float) -> float:
+    """Return the greatest difference: of floats, over the scale."""
     answer = np.asarray(answer)
     if answer.shape != ours.shape:
         return float("inf")
     if ours.dtype.kind in "iu":
         return float(np.abs(answer.astype(np.int64) - ours.astype(np.int64)).max())
-    return float(np.abs(answer - ours).max() / max(np.abs(ours).max(), 1e-30))
+    return float(np.abs(answer - ours).max() / scale)
 
 
 def measure(case: Case, tiny: bool, seconds: float, machine: dict[str, Any]) -> dict[str, Any]:
@@ -46,9 +46,10 @@ def measure(case: Case, tiny: bool, seconds: float, machine: dict[str, Any]) -> 
     calls = {"faltung": work.call, "plan": lambda: plan(work.x), **work.peers}
     warm, differences = {}, {}
     ours = work.call()
+    scale = float(np.abs(work.k).sum()) * float(np.abs(work.x).max())
     for name, call in calls.items():
         warm[name], answer = timed(call)
-        differences[name] = difference(answer, ours)
+        differences[name] = difference(answer, ours, scale)
     del answer
     times = in_turns(calls, warm, seconds, 3 if tiny else case.repeats)
     least = {name: min(t) * 1e3 for name, t in times.items()}

@@ -44,7 +44,7 @@ class Case:
     """One piece of work, and how much faster than the best peer it shall be done.
 
     ``taps`` are the multiply-adds for each output, once the kernel is factored; answers may differ
-    by ``tolerance`` times the greatest of them (integers: by ``tolerance``).
+    by ``tolerance * sum |k| * max |x|`` (integers: by ``tolerance``).
     """
 
     name: str
@@ -52,7 +52,7 @@ class Case:
     dtype: str
     target: float
     make: Callable[[bool], Work]
-    tolerance: float = 1e-4
+    tolerance: float = 2e-6
     repeats: int = 9
     planned: bool = False  # our side is the plan, made beforehand
 

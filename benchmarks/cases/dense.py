@@ -32,7 +32,7 @@ def dense(taps: int, dtype: str) -> Case:
             )[0, 0].numpy()
         return Work("correlate", x, k, {"boundary": "reflect"}, peers)
 
-    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    tolerance = 2e-6 if dtype == "float32" else 1e-14
     return Case(f"{dtype} {taps}x{taps}", taps**2, dtype, TARGETS[taps], make, tolerance)
 
 

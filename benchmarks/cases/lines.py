@@ -23,7 +23,7 @@ def line(taps: int, target: float) -> Case:
             peers["scipy fftconvolve"] = lambda: signal.fftconvolve(x, k, "same")
         return Work("convolve", x, k, {}, peers)
 
-    return Case(f"float64 10^7 x {taps}", taps, "float64", target, make, 1e-10)
+    return Case(f"float64 10^7 x {taps}", taps, "float64", target, make, 1e-14)
 
 
 def batch(dtype: str) -> Case:

@@ -23,7 +23,7 @@ def picture(dtype: str, planned: bool) -> Case:
         return Work("convolve", x, k, {}, peers)
 
     name = f"{dtype} 32x32 3x3" + (" plan(x)" if planned else "")
-    return Case(name, 9, dtype, 1, make, 1e-5, repeats=300, planned=planned)
+    return Case(name, 9, dtype, 1, make, 2e-6, repeats=300, planned=planned)
 
 
 def line(planned: bool) -> Case:
@@ -37,7 +37,7 @@ def line(planned: bool) -> Case:
         return Work("convolve", x, k, {}, peers)
 
     name = "float64 100 x 5" + (" plan(x)" if planned else "")
-    return Case(name, 5, "float64", 1, make, 1e-10, repeats=300, planned=planned)
+    return Case(name, 5, "float64", 1, make, 1e-14, repeats=300, planned=planned)
 
 
 CASES = (

@@ -34,8 +34,7 @@ def gaussian(sigma: int, target: float, tolerance: float | None = None) -> Case:
         return Work("correlate", x, k, options, peers)
 
     name = f"float32 Gaussian {sigma}" + (f" to {tolerance:g}" if tolerance else "")
-    # the answers' size is not the input's: a wide Gaussian leaves little of noise
-    allowed = 1e-4 if tolerance is None else 1.0
+    allowed = 2e-6 + (tolerance or 0)
     return Case(name, 2 * (8 * sigma + 1), "float32", target, make, allowed)
 
 
