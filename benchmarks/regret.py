@@ -30,6 +30,7 @@ from timing import in_turns, threads, timed, versions
 
 import faltung
 from faltung import planner
+from faltung.explain import times as sizes
 
 SLOWER = 20  # predicted so many times slower than the best: not timed
 LONGEST = 2.0  # seconds that a run may be predicted to take
@@ -61,7 +62,7 @@ class Setting(NamedTuple):
     boundary: str
 
     def __str__(self) -> str:
-        shape, taps = planner.times(self.shape), planner.times(self.taps)
+        shape, taps = sizes(self.shape), sizes(self.taps)
         return f"{self.dtype} {shape} {self.kind} {taps} {self.mode} {self.boundary}"
 
     def kernel(self) -> Array:
