@@ -65,9 +65,9 @@ def test_what_is_not_finite_fills_its_footprint(operation, geometry, dtype, bad,
     np.testing.assert_allclose(y[finite], wanted[finite], atol=1e-4)
 
 
-@settings(max_examples=60)
-@given(st.integers(1, 300), st.integers(1, 60), st.sampled_from([(), (3,), (4,), (70,)]),
-       st.tuples(st.integers(2, 31), st.integers(2, 31)), st.integers(1, 3),
+@settings(max_examples=40)
+@given(st.integers(1, 300), st.integers(1, 20), st.sampled_from([(), (3,), (4,), (70,)]),
+       st.tuples(st.integers(2, 9), st.integers(2, 9)), st.integers(1, 3),
        st.sampled_from(["edge", "wrap", "constant"]),
        st.sampled_from(["uint8", "int16", "float32", "float64"]), st.integers(0, 99))  # fmt: skip
 def test_every_register_tile(width, height, colours, taps, dilation, boundary, dtype, seed):
@@ -79,12 +79,12 @@ def test_every_register_tile(width, height, colours, taps, dilation, boundary, d
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex64"])
 @pytest.mark.parametrize(("shape", "taps", "axes"), [
-    ((257, 300), (15, 17), (0, 1)),
-    ((1100, 1000), (31, 31), (0, 1)),
-    ((300, 400, 3), (9, 12), (1, 0)),
-    ((40, 50, 60), (3, 5, 12), (0, 1, 2)),
+    ((257, 300), (9, 7), (0, 1)),
+    ((1500, 900), (3, 5), (0, 1)),
+    ((300, 400, 3), (4, 7), (1, 0)),
+    ((40, 50, 60), (3, 5, 4), (0, 1, 2)),
     ((3, 70, 400), (4, 11), (1, 2)),
-    ((90000,), (333,), (0,)),
+    ((90000,), (67,), (0,)),
     ((5, 20000), (33,), (1,)),
     ((70000, 1), (31,), (0,)),
     ((400, 200), (31,), (0,)),
