@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import faltung
-from faltung import native
+from faltung import native, planner
 
 
 def make(**options):
@@ -98,6 +98,21 @@ def test_arguments_of_other_types_are_other_plans():
     faltung.convolve(np.ones(4), k, stride=(2,))
     with pytest.raises(ValueError, match="stride"):
         faltung.convolve(np.ones(4), k, stride=(2.0,))
+
+
+def test_plans_that_keep_much_are_not_all_kept():
+    rng = np.random.default_rng(0)
+    plans = [faltung.plan((300, 300), float, rng.random((40, 40)), method="fft") for _ in range(9)]
+    memory = 3 * planner.held_by(plans[0])
+    cache = planner.PlanCache(256, memory)
+    for n, plan in enumerate(plans):
+        cache.put(n, plan)
+    kept = [n for n in range(9) if cache.get(n) is not None]
+    assert 0 < len(kept) < 9
+    assert sum(planner.held_by(plans[n]) for n in kept) <= memory
+    assert 8 in kept
+    cache.clear()
+    assert cache.get(8) is None
 
 
 def test_weights_belong_to_plans_made_for_them():

@@ -12,6 +12,7 @@ from faltung.dtypes import Array
 from faltung.problem import Taps, kernel_array
 
 MOST_TERMS = 4  # more separable terms than this are not looked for
+DECOMPOSED = 1 << 14  # taps: the decomposition of larger kernels takes longer than it saves
 MARGIN = 4.0  # a factored kernel may err by this much more than the plain sum does
 
 
@@ -80,7 +81,7 @@ def factor(taps: Taps, most: int = MOST_TERMS) -> Factors | None:
     one = assess(k, [fibres(k)])
     if one is not None and one.error_bound(np.finfo(k.dtype).eps) <= MARGIN * plain:
         return one
-    if k.ndim != 2 or most < 2:
+    if k.ndim != 2 or most < 2 or k.size > DECOMPOSED:
         return None
     u, s, v = np.linalg.svd(k.astype(float))
     rank = int((s > s[0] * max(k.shape) * np.finfo(k.dtype).eps).sum())

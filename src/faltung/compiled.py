@@ -107,6 +107,17 @@ def ends_seconds(problem: Problem, machine: Machine, thickness: int, item: int) 
     return len(ends) * copied * item / machine.copy
 
 
+def convert_seconds(problem: Problem, found: Route, machine: Machine) -> float:
+    """Predict what it takes to bring samples and sums into the compiled types, on one core."""
+    name = WORKING_INPUT.get(problem.dtype, problem.dtype)
+    name = {"complex64": "float32", "complex128": "float64"}.get(name, name)
+    result = problem.arithmetic.result
+    result = {"complex64": "float32", "complex128": "float64"}.get(result, result)
+    ways = (found.input != name) + 3 * (found.output != result)  # rounded, checked, written
+    item = np.dtype(found.accumulator).itemsize
+    return math.prod(problem.result_shape) * ways * item / machine.copy
+
+
 def passes_of(problem: Problem) -> int:
     """Real passes that complex numbers take."""
     x_complex = np.dtype(problem.dtype).kind == "c"

@@ -282,11 +282,12 @@ def choose(problem: Problem) -> Plan:
 
 
 class PlanCache:
-    """The plans last used, looked up by the arguments of the call."""
+    """The plans last used, looked up by the arguments of the call; so many, and so many bytes."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, memory: int) -> None:
+        self.size, self.memory = size, memory
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._held = 0
         self.renew()
 
     def renew(self) -> None:
@@ -304,17 +305,28 @@ class PlanCache:
     def put(self, key: Any, value: Plan) -> None:
         """Keep a plan; the one unused for longest goes when there are too many."""
         with self._lock:
+            replaced = self._plans.pop(key, None)
+            self._held += held_by(value) - (held_by(replaced) if replaced else 0)
             self._plans[key] = value
-            while len(self._plans) > self.size:
-                self._plans.popitem(last=False)
+            while self._plans and (len(self._plans) > self.size or self._held > self.memory):
+                self._held -= held_by(self._plans.popitem(last=False)[1])
 
     def clear(self) -> None:
         """Forget every plan."""
         with self._lock:
             self._plans.clear()
+            self._held = 0
 
 
-_cache = PlanCache(256)
+def held_by(plan: Plan) -> int:
+    """Return about how many bytes a plan keeps: its taps, and what its method made of them."""
+    taps = plan.problem.taps
+    item = 64 if taps.dtype == "object" else np.dtype(taps.dtype).itemsize
+    held = getattr(BY_NAME[plan.method], "held", None)
+    return 2 * taps.size * item + (held(plan.problem) if held else 0)
+
+
+_cache = PlanCache(256, 256 << 20)
 native.renew_after_fork(_cache.renew)
 
 
@@ -323,7 +335,7 @@ def forget() -> None:
     _cache.clear()
 
 
-CACHED_KERNEL = 1 << 16  # bytes: plans of larger kernels are not kept
+CACHED_KERNEL = 1 << 20  # bytes: plans of larger kernels are not kept
 CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 
 

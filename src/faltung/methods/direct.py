@@ -16,6 +16,7 @@ from faltung.compiled import (
     Compiled,
     Pipeline,
     Route,
+    convert_seconds,
     ends_seconds,
     passes_of,
     real_parts,
@@ -64,6 +65,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = (in_size + out_size) / machine.bandwidth
     steps = 1 if math.prod(problem.result_shape) <= SMALL else 2 * len(problem.axes) + 1
     seconds = max(arithmetic / threads, traffic) + steps * machine.call
+    seconds += convert_seconds(problem, found, machine)
     seconds += passes * ends_seconds(problem, machine, THICKNESS, item)
     return Cost(seconds, 2 * 8 * COPY_BLOCK)
 

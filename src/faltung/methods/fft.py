@@ -141,6 +141,12 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     return Cost(seconds + tiles * machine.tile + 2e-4, memory)
 
 
+def held(problem: Problem) -> int:
+    """Return the bytes that a plan keeps: the kernel's spectrum."""
+    item = np.dtype(problem.arithmetic.accumulator).itemsize
+    return item * math.prod(tiling(problem) or ())
+
+
 def error_bound(problem: Problem) -> float:
     """Return ``c`` in ``|error| <= c * norm(k) * norm(x)``, with ``x`` as it is continued."""
     shape = tiling(problem)

@@ -19,6 +19,7 @@ from faltung.compiled import (
     SIZE_BLOCK,
     Compiled,
     Route,
+    convert_seconds,
     ends_seconds,
     passes_of,
     real_parts,
@@ -94,6 +95,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     )
     steps = 1 if outputs <= 1 << 15 else 2 * len(problem.axes) + 1
     seconds = max(arithmetic / native.get_workers(), traffic / machine.bandwidth)
+    seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, machine, THICKNESS, item)
     return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
 
