@@ -10,6 +10,9 @@ from test_separable import plan_takes
 
 import faltung
 from faltung import native, reference
+from faltung.machine import MACHINE
+from faltung.methods import sparse
+from faltung.problem import Options, build
 
 pytestmark = pytest.mark.skipif(not native.variants("sparse"), reason="no compiled library")
 
@@ -176,3 +179,13 @@ def test_it_is_chosen_where_it_is_fastest():
     k.flat[rng.choice(k.size, 9, replace=False)] = rng.random(9)
     assert faltung.plan((1000, 1000), "f4", k).method == "sparse"
     assert faltung.plan((1000, 1000), "f4", k + 1).method != "sparse"
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (3, 0, 4)])
+def test_nothing_in_nothing_out(shape):
+    k = np.eye(3, dtype="f4")
+    problem = build("convolve", shape, "f4", k, Options(**FORCED))
+    out = np.empty(problem.result_shape, "f4")
+    sparse.prepare(problem)(np.zeros(shape, "f4"), out, 2)
+    assert out.size == 0
+    assert sparse.cost(problem, MACHINE).seconds >= 0
