@@ -92,19 +92,25 @@ def spanned_axes(problem: Problem) -> frozenset[int]:
     return frozenset(axis for axis, along in pairs if along.taps > 1 or along.stride > 1)
 
 
-def ends_seconds(problem: Problem, machine: Machine, thickness: int, item: int) -> float:
+def ends_seconds(problem: Problem, found: Route, machine: Machine, thickness: int) -> float:
     """Predict what the strips along the ends take, whose samples are copied on one core."""
-    outputs = math.prod(problem.result_shape)
-    ends = [along for along in problem.geometry if along.inside != (0, along.count)]
+    outputs, item = math.prod(problem.result_shape), np.dtype(found.input).itemsize
+    ends = [
+        (along, boundary)
+        for along, boundary in zip(problem.geometry, problem.boundary, strict=True)
+        if along.inside != (0, along.count)
+    ]
+    # fill values are laid around once, samples from elsewhere axis by axis
+    ways = 1 + 0.5 * sum(boundary != "constant" for _, boundary in ends)
     if outputs <= SMALL:
-        return outputs * item / machine.copy if ends else 0.0
+        return ways * outputs * item / machine.copy if ends else 0.0
     copied = 0.0
-    for along in ends:
+    for along, _ in ends:
         inner = along is problem.geometry[-1]
-        least = thickness // item if inner else 4
+        least = thickness // np.dtype(found.accumulator).itemsize if inner else 4
         strip = min(2 * max(least, along.reach / 2) + 2 * along.reach, along.n + along.reach)
         copied += outputs * strip / max(1, along.count)
-    return len(ends) * copied * item / machine.copy
+    return ways * copied * item / machine.copy
 
 
 def convert_seconds(problem: Problem, found: Route, machine: Machine) -> float:
@@ -113,7 +119,7 @@ def convert_seconds(problem: Problem, found: Route, machine: Machine) -> float:
     name = {"complex64": "float32", "complex128": "float64"}.get(name, name)
     result = problem.arithmetic.result
     result = {"complex64": "float32", "complex128": "float64"}.get(result, result)
-    ways = (found.input != name) + 3 * (found.output != result)  # rounded, checked, written
+    ways = 0.5 * (found.input != name) + 1.2 * (found.output != result)  # rounded and checked
     item = np.dtype(found.accumulator).itemsize
     return math.prod(problem.result_shape) * ways * item / machine.copy
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+CACHE = 8 << 20  # bytes that a last-level cache holds for sure
 VERSION = 1  # of the table: another one is measured anew
 
 
@@ -56,6 +57,10 @@ class Machine:
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5
+
+    def moving(self, size: int) -> float:
+        """Return the seconds in which so many bytes pass: few of them do so within a cache."""
+        return size / (self.bandwidth * (3 if size <= CACHE else 1))
 
 
 def path() -> Path:

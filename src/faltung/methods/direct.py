@@ -62,11 +62,11 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     arithmetic = passes * problem.multiply_adds * strided / (machine.multiply_adds * lanes)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     out_size = math.prod(problem.result_shape) * problem.result_dtype.itemsize
-    traffic = (in_size + out_size) / machine.bandwidth
+    traffic = machine.moving(in_size + out_size)
     steps = 1 if math.prod(problem.result_shape) <= SMALL else 2 * len(problem.axes) + 1
     seconds = max(arithmetic / threads, traffic) + steps * machine.call
     seconds += convert_seconds(problem, found, machine)
-    seconds += passes * ends_seconds(problem, machine, THICKNESS, item)
+    seconds += passes * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(seconds, 2 * 8 * COPY_BLOCK)
 
 

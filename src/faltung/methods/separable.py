@@ -87,16 +87,16 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     outputs = math.prod(problem.result_shape)
     taps = sum(problem.taps.shape) * max(f.rank for f in factors) * passes_of(problem)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
-    traffic = in_size + outputs * problem.result_dtype.itemsize
+    traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     # besides its taps, an output is written and read between the passes, in the cache
     arithmetic = outputs * (
         passes_of(problem) * WAYS * item / machine.cached
         + taps / (machine.multiply_adds * 4 / item)
     )
     steps = 1 if outputs <= 1 << 15 else 2 * len(problem.axes) + 1
-    seconds = max(arithmetic / native.get_workers(), traffic / machine.bandwidth)
+    seconds = max(arithmetic / native.get_workers(), traffic)
     seconds += convert_seconds(problem, found, machine)
-    seconds += passes_of(problem) * ends_seconds(problem, machine, THICKNESS, item)
+    seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
 
 

@@ -84,7 +84,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     taps = parts * (sum(counts(problem)) + may_be_infinite(problem))
     arithmetic = outputs * taps / (LOADING * machine.multiply_adds * lanes)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
-    traffic = (in_size + outputs * problem.result_dtype.itemsize) / machine.bandwidth
+    traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + 1
     steps += in_size // BLOCK_BYTES
     seconds = arithmetic / native.get_workers() + traffic

@@ -21,6 +21,7 @@ from faltung.compiled import (
     Compiled,
     Pipeline,
     Route,
+    convert_seconds,
     ends_seconds,
     passes_of,
     real_parts,
@@ -95,11 +96,12 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     )
     seconds = passes_of(problem) * outputs * moved / machine.cached / native.get_workers()
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
-    traffic = (in_size + outputs * problem.result_dtype.itemsize) / machine.bandwidth
+    traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
     scratch = min(max(problem.taps.shape) * ROW, TILE) * native.get_workers() + SLAB * volume
-    ends = passes_of(problem) * ends_seconds(problem, machine, THICKNESS, row)
+    ends = convert_seconds(problem, found, machine)
+    ends += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, scratch)
 
 
