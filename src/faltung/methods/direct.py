@@ -57,9 +57,10 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     item = np.dtype(found.accumulator).itemsize
     lanes = 4 / item
     strided = 8 if problem.stride[-1] != 1 else 1
+    deep = 0.75 if len(spanned_axes(problem)) == 3 else 1.0  # planes share no loads
     threads = native.get_workers()
     passes = passes_of(problem)
-    arithmetic = passes * problem.multiply_adds * strided / (machine.multiply_adds * lanes)
+    arithmetic = passes * problem.multiply_adds * strided / (machine.multiply_adds * lanes * deep)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     out_size = math.prod(problem.result_shape) * problem.result_dtype.itemsize
     traffic = machine.moving(in_size + out_size)

@@ -28,8 +28,9 @@ from faltung.problem import Problem
 NAME = "fft"
 ERROR_UNIT = "norm(k) * norm(x)"
 HELD = 3  # a tile at work holds its samples, their spectrum and the sums
-FASTEST = 8 << 20  # bytes of samples up to which a transform stays in a machine's cache
-SLOWER = 1.25  # what a transform beyond the cache costs
+# Bytes of samples of a transform, and what it costs more beyond them: nearer caches are faster.
+SLOWER = ((2 << 20, 1.0), (8 << 20, 1.2), (1 << 62, 1.5))
+BATCH = 2 << 20  # bytes of samples of small transforms that are made together
 LONGEST = {1: 256, 2: 32}  # lengths that are tried, in kernels, for so many axes
 PASSES = 2.6  # transforms forth and back, and what goes with them, in transforms
 QUIET = 1e-2  # of a tile's usual magnitude: noise beyond it is too much
@@ -103,7 +104,7 @@ def points(axes: tuple[Axis, ...], shape: tuple[int, ...], item: int) -> float:
     """Return what the transforms of all outputs take, in stages of samples."""
     samples = math.prod(shape)
     tiles = math.prod(-(-a.count // outputs(a, n)) for a, n in zip(axes, shape, strict=True))
-    slow = 1.0 if samples * item <= FASTEST else SLOWER
+    slow = next(factor for most, factor in SLOWER if samples * item <= most)
     return tiles * (samples * (math.log2(samples) + 4) * slow + 6e5)
 
 
@@ -220,7 +221,7 @@ class Tiles:
         """Yield the tiles, with as much of the batches in each as a cache holds."""
         shape = self.problem.shape
         size = math.prod(self.shape) * self.dtype.itemsize
-        together = max(1, FASTEST // (4 * size))
+        together = max(1, BATCH // size)
         ranges = []
         for axis in reversed(range(len(shape))):
             if axis in self.problem.axes:
