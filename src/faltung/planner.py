@@ -335,7 +335,7 @@ def forget() -> None:
     _cache.clear()
 
 
-CACHED_KERNEL = 1 << 20  # bytes: plans of larger kernels are not kept
+CACHED_KERNEL = 1 << 22  # bytes: plans of larger kernels are not kept
 CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 
 
