@@ -122,7 +122,7 @@ def plot(panels: dict[str, Curves], path: Path, subtitle: str) -> bool:
             # a curve that ends early is labelled on its left, where no other one runs on
             early = sides[-1] < longest
             axis.annotate(
-                name, (sides[-1], times[-1] if early else 10**height), (-6 if early else 6, 0),
+                name, (sides[-1], 10**height), (-6 if early else 6, 0),
                 textcoords="offset points", ha="right" if early else "left", va="center",
                 color=colour, fontsize=9, annotation_clip=False,
             )  # fmt: skip

@@ -100,6 +100,10 @@ class Axis:
         stop = min(self.count, stop)
         return (first, stop) if first < stop else (0, 0)
 
+    def outputs_of(self, length: int) -> int:
+        """Return the number of outputs whose taps all lie within ``length`` samples in a row."""
+        return max(0, (length - self.reach - 1) // self.stride + 1)
+
     def span(self, first: int, stop: int) -> tuple[int, int]:
         """Input positions, as (first, stop), that the outputs ``first`` to ``stop`` need."""
         low = self.start + self.stride * first

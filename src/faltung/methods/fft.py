@@ -103,14 +103,9 @@ def lengths(axes: tuple[Axis, ...], item: int, memory: int) -> tuple[int, ...] |
 def points(axes: tuple[Axis, ...], shape: tuple[int, ...], item: int) -> float:
     """Return what the transforms of all outputs take, in stages of samples."""
     samples = math.prod(shape)
-    tiles = math.prod(-(-a.count // outputs(a, n)) for a, n in zip(axes, shape, strict=True))
+    tiles = math.prod(-(-a.count // a.outputs_of(n)) for a, n in zip(axes, shape, strict=True))
     slow = next(factor for most, factor in SLOWER if samples * item <= most)
     return tiles * (samples * (math.log2(samples) + 4) * slow + 6e5)
-
-
-def outputs(axis: Axis, length: int) -> int:
-    """Return how many outputs a transform gives along an axis."""
-    return (length - axis.reach - 1) // axis.stride + 1
 
 
 def within(problem: Problem) -> float:
@@ -133,7 +128,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     single = 1.0 if item // (1 if real else 2) == 4 else 2.0
     work = points(problem.geometry, shape, item) * PASSES * single * (1 if real else 2)
     tiles = batches * math.prod(
-        -(-a.count // outputs(a, n)) for a, n in zip(problem.geometry, shape, strict=True)
+        -(-a.count // a.outputs_of(n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
     threads = min(native.get_workers(), max(tiles, 1))  # a batch axis may be empty
     seconds = batches * work * machine.transform / threads
@@ -179,7 +174,7 @@ class Tiles:
         assert shape is not None
         assert dtype is not None
         self.problem, self.shape, self.dtype = problem, shape, dtype
-        limit = [outputs(a, n) for a, n in zip(problem.geometry, shape, strict=True)]
+        limit = [a.outputs_of(n) for a, n in zip(problem.geometry, shape, strict=True)]
         cut = tiles(problem.geometry, problem.boundary, limit)
         self.blocked = Blocked(problem, cut, dtype, dtype)
         taps = problem.correlation_taps

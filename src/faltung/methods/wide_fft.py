@@ -62,7 +62,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     shape, taps = sizes(problem.geometry), problem.taps.array
     samples, count = math.prod(shape), 1
     for n, axis in zip(shape, problem.geometry, strict=True):
-        count *= -(-axis.count // outputs_of(axis, n))
+        count *= -(-axis.count // axis.outputs_of(n))
     count *= math.prod(problem.shape) // math.prod(problem.shape[axis] for axis in problem.axes)
     together = min(count, max(1, MOST // samples))
     x_width = 8 * np.dtype(problem.dtype).itemsize + 1
@@ -93,11 +93,6 @@ def prepare(problem: Problem) -> Run:
     return WideTransform(problem)
 
 
-def outputs_of(axis: Axis, length: int) -> int:
-    """Return how many outputs a transform of some length gives along an axis."""
-    return (length - axis.reach - 1) // axis.stride + 1
-
-
 @lru_cache(maxsize=256)
 def sizes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
     """Return the lengths of the transforms along the axes: powers of two, 1 without a kernel.
@@ -116,7 +111,7 @@ def sizes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
         samples = math.prod(shape)
         if samples > small:
             return math.inf
-        counts = (-(-a.count // outputs_of(a, n)) for a, n in zip(axes, shape, strict=True))
+        counts = (-(-a.count // a.outputs_of(n)) for a, n in zip(axes, shape, strict=True))
         return math.prod(counts) * (samples * (4 + math.log2(samples)) * TRANSFORM + CALL)
 
     return min(itertools.product(*choices), key=total)
@@ -173,7 +168,7 @@ class WideTransform:
         self.blocked: dict[tuple[int, ...], Blocked] = {}
         # what a transform gives along its axes, and along the others as much as there is room for
         room = max(1, MOST // self.samples)
-        self.lengths = [outputs_of(axis, n) for axis, n in zip(geometry, shape, strict=True)]
+        self.lengths = [axis.outputs_of(n) for axis, n in zip(geometry, shape, strict=True)]
         for n, axis in enumerate(geometry):
             if shape[n] == 1:
                 self.lengths[n] = max(1, min(axis.count, room))
