@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+KEPT = 32 << 20  # bytes of an array whose memory the process keeps for the next one (glibc)
 CACHE = 8 << 20  # bytes that a last-level cache holds for sure
 VERSION = 1  # of the table: another one is measured anew
 
@@ -38,6 +39,8 @@ class Machine:
         Seconds for one float32 sample in one stage of a Fourier transform, on one core.
     tile : float
         Seconds that Python takes for a tile of a transform, one thread at a time.
+    pages : float
+        Bytes per second that the system hands out in new pages.
     copy : float
         Bytes per second that NumPy copies into strips along the ends, on one core.
     call : float
@@ -53,10 +56,15 @@ class Machine:
     cached: float = 1e11
     transform: float = 0.16e-9
     tile: float = 1.2e-4
+    pages: float = 1.5e10
     copy: float = 3e9
     call: float = 1e-5
     numpy_element: float = 3e-9
     numpy_call: float = 3e-5
+
+    def fresh(self, size: int) -> float:
+        """Return the seconds for a new array: beyond some size its pages come from the system."""
+        return size / self.pages if size > KEPT else 0.0
 
     def moving(self, size: int) -> float:
         """Return the seconds in which so many bytes pass: few of them do so within a cache."""

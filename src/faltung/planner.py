@@ -169,7 +169,7 @@ class Plan:
 
     def cost(self, table: Machine | None = None) -> Cost:
         """Return predicted seconds and scratch bytes, from this machine's table or another."""
-        return BY_NAME[self.method].cost(self.problem, table or machine.machine())
+        return predicted(BY_NAME[self.method], self.problem, table or machine.machine())
 
     def __repr__(self) -> str:
         return f"<{title(self.problem)}; {self.method}: {self.reason}>"
@@ -232,12 +232,19 @@ def check_out(out: Any, plan: Plan, x: Array) -> None:
         raise ValueError("out overlaps the input; give an array of its own, or out=None.")
 
 
+def predicted(method: Method, problem: Problem, table: Machine) -> Cost:
+    """Return what a call is expected to need, its new output included."""
+    cost = method.cost(problem, table)
+    size = math.prod(problem.result_shape) * problem.result_dtype.itemsize
+    return cost._replace(seconds=cost.seconds + table.fresh(size))
+
+
 def consider(method: Method, problem: Problem) -> Candidate:
     """Ask one method about a problem."""
     verdict = method.supports(problem)
     if not verdict.ok:
         return Candidate(method.NAME, False, verdict.note)
-    cost = method.cost(problem, machine.machine())
+    cost = predicted(method, problem, machine.machine())
     # what takes every problem stays; a method that was asked for, too
     fits = cost.memory <= problem.max_memory or problem.method == method.NAME
     if not fits and method is not reference:
