@@ -314,6 +314,13 @@ def test_steps_so_long_that_the_input_cannot_be_laid_out():
         y = faltung.convolve(x, k, dilation=dilation, boundary="wrap")
         wanted = reference.convolve(x, k, dilation=dilation, boundary="wrap")
         np.testing.assert_array_equal(y, wanted)
+        for dtype, taps in (("f4", np.ones(3, "f4")), ("u1", np.array([1, 5, 3])),
+                            ("i8", np.array([1, 5, 3])),
+                            ("c8", np.array([1.0, 0, 0, 2]))):  # fmt: skip
+            z, call = x.astype(dtype), {"dilation": dilation, "boundary": "wrap"}
+            np.testing.assert_array_equal(
+                faltung.convolve(z, taps, **call), reference.convolve(z, taps, **call)
+            )
     assert faltung.convolve(x, k[:1], dilation=2**40, stride=2**40).shape == (1,)
 
 

@@ -24,8 +24,6 @@ WORK_BLOCK = 1 << 32  # multiply-adds per block: an interrupt waits no longer th
 SIZE_BLOCK = 1 << 28  # outputs per block: the pipelines count in 32 bits
 THICKNESS = 64  # bytes of sums that strips along the innermost axis are wide at least: a vector
 
-LAID_OUT = 1 << 24  # samples that a boundary may add in any case
-
 WORKING_INPUT = {"bool": "uint8", "int8": "int16"}
 NARROW = ("uint8", "uint16")
 
@@ -73,17 +71,6 @@ def route(problem: Problem) -> Route | str:
         if most < float(np.finfo(real).max):
             return Route(name, real, name)
     return Route(real, real, real)
-
-
-def too_long(problem: Problem) -> str | None:
-    """Return why a kernel with large steps between its taps should not be laid out in memory."""
-    laid = math.prod(problem.shape) * math.prod(
-        (along.span(0, along.count)[1] - along.span(0, along.count)[0]) / max(1, along.n)
-        for along in problem.geometry
-    )
-    if laid > LAID_OUT + 8 * (math.prod(problem.shape) + math.prod(problem.result_shape)):
-        return f"the input would have to be laid out to {laid:.2g} samples"
-    return None
 
 
 def spanned_axes(problem: Problem) -> frozenset[int]:

@@ -33,6 +33,7 @@ from faltung.methods import (
 )
 from faltung.problem import Options, Problem, build
 
+LAID_OUT = 1 << 24  # samples that a boundary may add in any case
 METHODS: tuple[Method, ...] = (
     sums, separable, sparse, recursive, direct, fft, wide, wide_fft, reference,
 )  # fmt: skip
@@ -239,8 +240,22 @@ def predicted(method: Method, problem: Problem, table: Machine) -> Cost:
     return cost._replace(seconds=cost.seconds + table.fresh(size))
 
 
+def too_long(problem: Problem) -> str | None:
+    """Return why a kernel with large steps between its taps should not be laid out in memory."""
+    laid = math.prod(problem.shape) * math.prod(
+        (along.span(0, along.count)[1] - along.span(0, along.count)[0]) / max(1, along.n)
+        for along in problem.geometry
+    )
+    if laid > LAID_OUT + 8 * (math.prod(problem.shape) + math.prod(problem.result_shape)):
+        return f"the input would have to be laid out to {laid:.2g} samples"
+    return None
+
+
 def consider(method: Method, problem: Problem) -> Candidate:
     """Ask one method about a problem."""
+    why = None if method is reference else too_long(problem)  # it looks each sample up
+    if why is not None:
+        return Candidate(method.NAME, False, why)
     verdict = method.supports(problem)
     if not verdict.ok:
         return Candidate(method.NAME, False, verdict.note)

@@ -22,7 +22,6 @@ from faltung.compiled import (
     real_parts,
     route,
     spanned_axes,
-    too_long,
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
@@ -40,8 +39,6 @@ def supports(problem: Problem) -> Verdict:
     found = route(problem)
     if isinstance(found, str):
         return Verdict(False, found)
-    if why := too_long(problem):
-        return Verdict(False, why)
     spanned = spanned_axes(problem)
     if len(spanned) > 3:
         return Verdict(False, f"the kernel spans {len(spanned)} axes and the pipelines at most 3")

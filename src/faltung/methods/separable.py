@@ -25,7 +25,6 @@ from faltung.compiled import (
     real_parts,
     route,
     spanned_axes,
-    too_long,
 )
 from faltung.dtypes import Array, DType
 from faltung.machine import Machine
@@ -60,8 +59,6 @@ def supports(problem: Problem) -> Verdict:
     found = route(problem)
     if isinstance(found, str):
         return Verdict(False, found)
-    if why := too_long(problem):
-        return Verdict(False, why)
     if problem.arithmetic.exact:
         return Verdict(False, "exact integers are summed directly")
     taps = sum(n > 1 for n in problem.taps.shape)

@@ -22,7 +22,6 @@ from faltung.compiled import (
     real_parts,
     route,
     spanned_axes,
-    too_long,
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
@@ -54,8 +53,6 @@ def supports(problem: Problem) -> Verdict:
     if found.variant not in native.variants(NAME):
         types = f"{found.input} in, {found.accumulator} sums, {found.output} out"
         return Verdict(False, f"there is no pipeline for lists of taps: {types}")
-    if why := too_long(problem):
-        return Verdict(False, why)
     spanned = spanned_axes(problem)
     if len(spanned) > 3:
         return Verdict(False, f"the kernel spans {len(spanned)} axes and the pipelines at most 3")
