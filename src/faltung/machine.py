@@ -20,7 +20,7 @@ from typing import Any
 
 KEPT = 32 << 20  # bytes of an array whose memory the process keeps for the next one (glibc)
 CACHE = 8 << 20  # bytes that a last-level cache holds for sure
-VERSION = 1  # of the table: another one is measured anew
+VERSION = 2  # of the table: another one is measured anew
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Machine:
         Bytes of sums per second that one core adds up in its caches.
     transform : float
         Seconds for one float32 sample in one stage of a Fourier transform, on one core.
+    fused : float
+        Seconds for one float32 sample in one stage of the transforms of a window, on one core.
     tile : float
         Seconds that Python takes for a tile of a transform, one thread at a time.
     pages : float
@@ -55,6 +57,7 @@ class Machine:
     bandwidth: float = 3e10
     cached: float = 1e11
     transform: float = 0.16e-9
+    fused: float = 0.28e-9
     tile: float = 1.2e-4
     pages: float = 1.5e10
     copy: float = 3e9

@@ -23,6 +23,7 @@ from faltung.methods import (
     Run,
     direct,
     fft,
+    fused_fft,
     recursive,
     reference,
     separable,
@@ -35,7 +36,7 @@ from faltung.problem import Options, Problem, build
 
 LAID_OUT = 1 << 24  # samples that a boundary may add in any case
 METHODS: tuple[Method, ...] = (
-    sums, separable, sparse, recursive, direct, fft, wide, wide_fft, reference,
+    sums, separable, sparse, recursive, direct, fused_fft, fft, wide, wide_fft, reference,
 )  # fmt: skip
 BY_NAME = {method.NAME: method for method in METHODS}
 
