@@ -128,6 +128,7 @@ def manifest() -> dict[str, object]:
         "chunk": CHUNK,
         "rests": list(direct.RESTS),
         "radices": {str(side): list(radices) for side, radices in fused.RADICES.items()},
+        "deep": fused.DEEP,
         "families": {
             family: [v.name.split("_") for v in module.VARIANTS]
             for family, module in families().items()

@@ -6,8 +6,9 @@ registers, along its rows; the way back is the same in reverse. The spectrum sta
 of its digits (Gentleman and Sande, 1966, forth; Cooley and Tukey, 1965, back), in which the
 kernel's is given, so that nothing is ever put in order.
 
-With ``line``, a tile is ``n * n`` samples in a row, and the columns' spectra are turned by what
-joins two short transforms into a long one (Cooley and Tukey, 1965).
+A ``line`` is a tile of ``n * n`` samples in a row: the columns' spectra are turned by what joins two
+short transforms into a long one (Cooley and Tukey, 1965). In a ``solid`` the kernel has a third
+axis, along which products of spectra are summed up; the last ``DEEP`` of them are kept.
 
 What the tile's columns sum up to in magnitude comes out as well: it tells the caller of tiles whose
 greatest samples would drown what the others give.
@@ -28,24 +29,28 @@ from pipelines.types import HALIDE_TYPES, Variant
 RADICES = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (4, 8, 8)}
 
 
+DEEP = 16
+
+
 @dataclass(frozen=True)
 class Fused(Variant):
-    """A compiled instance: its types, the side of its tiles, and what they are cut from."""
+    """A compiled instance: its types, what tiles are cut from, and their side."""
 
+    form: str
     side: int
-    line: bool
 
     @property
     def name(self) -> str:
         """The symbol, but for family and level."""
-        return f"{super().name}_{'line' if self.line else 'plane'}{self.side}"
+        return f"{super().name}_{self.form}{self.side}"
 
 
+SIDES = {"plane": tuple(RADICES), "line": tuple(RADICES), "solid": (32, 64)}
 VARIANTS = tuple(
-    Fused(kind, kind, kind, side, line)
+    Fused(kind, kind, kind, form, side)
     for kind in ("float32", "float64")
-    for side in RADICES
-    for line in (False, True)
+    for form, sides in SIDES.items()
+    for side in sides
 )
 
 Pair = tuple[hl.Expr, hl.Expr]
@@ -245,61 +250,74 @@ class Transform:
 
 def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]:
     """Return the outputs and their arguments, scheduled for one instruction set level."""
-    kind, n = HALIDE_TYPES[variant.input], variant.side
+    kind, n, form = HALIDE_TYPES[variant.input], variant.side, variant.form
     lanes = level.vector_bits // kind.bits()
-    x, y, half, p, z = (hl.Var(name) for name in ("x", "y", "half", "p", "z"))
+    x, y, half, p, q, z = (hl.Var(name) for name in ("x", "y", "half", "p", "q", "z"))
     v, strip = hl.Var("v"), hl.Var("strip")
-    # a window's columns, its rows, which of a pair's windows, and two axes of pairs
-    inp = hl.ImageParam(kind, 5, "input")
-    spectrum = hl.ImageParam(kind, 4, "spectrum")  # lane, row, strip of columns, part
+    # a window's columns, its rows, which of a pair's windows, two axes of pairs, and planes
+    inp = hl.ImageParam(kind, 6, "input")
+    spectrum = hl.ImageParam(kind, 5, "spectrum")  # lane, column, strip of rows, part, plane
     roots = hl.ImageParam(kind, 2, "roots")
     turns = hl.ImageParam(kind, 4, "turns")
     tasks = hl.Param(hl.Int(32), "tasks")
-    outer = (strip, p, z)
+    place = (p, q, z)
 
     # ---- the algorithm -------------------------------------------------------------------
     def turned(value: Pair, v: hl.Expr, x: hl.Expr, strip: hl.Expr, sign: int) -> Pair:
-        if not variant.line:
+        if form != "line":
             return value
         turn = turns[v, x, strip, 0], turns[v, x, strip, 1]
         return product(value, turn if sign < 0 else conjugate(turn))
 
     def samples(y: hl.Expr) -> Pair:
         at = strip * lanes + v
-        return inp[at, y, 0, p, z], inp[at, y, 1, p, z]
+        return inp[at, y, 0, p, q, z], inp[at, y, 1, p, q, z]
 
-    down = Transform("down", n, -1, samples, roots, v, outer)
+    down = Transform("down", n, -1, samples, roots, v, (strip, *place))
     columns = hl.Func("columns")  # of spectra: v numbers their frequencies now
-    columns[v, x, strip, p, z] = hl.Tuple(
-        list(down(x % lanes, strip * lanes + v, (x // lanes, p, z)))
+    columns[(v, x, strip, *place)] = hl.Tuple(
+        list(down(x % lanes, strip * lanes + v, (x // lanes, *place)))
     )
 
     def spectra(x: hl.Expr) -> Pair:
-        return turned(pair_of(columns[v, x, strip, p, z]), v, x, strip, -1)
+        return turned(pair_of(columns[(v, x, strip, *place)]), v, x, strip, -1)
 
-    along = Transform("along", n, -1, spectra, roots, v, outer)
+    along = Transform("along", n, -1, spectra, roots, v, (strip, *place))
+
+    def taps(x: hl.Expr, plane: hl.Expr) -> Pair:
+        return spectrum[v, x, strip, 0, plane], spectrum[v, x, strip, 1, plane]
+
+    planes = hl.RDom([(0, spectrum.dim(4).extent())], "planes")
+    forth, sums = hl.Func("forth"), hl.Func("sums")
+    forth[(v, x, strip, *place)] = hl.Tuple(list(along(v, x, (strip, *place))))
+    sums[(v, x, strip, *place)] = hl.Tuple([hl.cast(kind, 0), hl.cast(kind, 0)])
+    term = product(pair_of(forth[v, x, strip, p, q, z + planes]), taps(x, hl.Expr(planes)))
+    summed = pair_of(sums[(v, x, strip, *place)])
+    sums[(v, x, strip, *place)] = hl.Tuple([summed[0] + term[0], summed[1] + term[1]])
 
     def products(x: hl.Expr) -> Pair:
-        return product(
-            along(v, x, outer), (spectrum[v, x, strip, 0], spectrum[v, x, strip, 1])
-        )
+        if form == "solid":
+            return pair_of(sums[(v, x, strip, *place)])
+        return product(along(v, x, (strip, *place)), taps(x, hl.Expr(0)))
 
-    back = Transform("back", n, 1, products, roots, v, outer)
-    rows = hl.Func("rows")
-    fy, fv = strip * lanes + v, y // lanes  # read with the roles exchanged again
-    rows[v, y, strip, p, z] = hl.Tuple(
-        list(turned(back(y % lanes, fy, (fv, p, z)), y % lanes, fy, fv, 1))
+    back = Transform("back", n, 1, products, roots, v, (strip, *place))
+    joined, rows = hl.Func("joined"), hl.Func("rows")
+    joined[(v, x, strip, *place)] = hl.Tuple(
+        list(turned(back(v, x, (strip, *place)), v, x, strip, 1))
     )
+    at = (y % lanes, strip * lanes + v, y // lanes, *place)  # the roles exchanged again
+    rows[(v, y, strip, *place)] = hl.Tuple(list(pair_of(joined[at])))
 
     def lines(y: hl.Expr) -> Pair:
-        return pair_of(rows[v, y, strip, p, z])
+        return pair_of(rows[(v, y, strip, *place)])
 
-    up = Transform("up", n, 1, lines, roots, v, outer)
-    out, sizes = hl.Func("fused"), hl.Func("sizes")
-    out[x, y, half, p, z] = hl.mux(half, list(up(x % lanes, y, (x // lanes, p, z))))
-    every = hl.RDom([(0, n)], "every")
-    sizes[x, half, p, z] = hl.cast(kind, 0)
-    sizes[x, half, p, z] += hl.abs(inp[x, every, half, p, z])
+    up = Transform("up", n, 1, lines, roots, v, (strip, *place))
+    out, magnitude, sizes = hl.Func("fused"), hl.Func("magnitude"), hl.Func("sizes")
+    out[(x, y, half, *place)] = hl.mux(half, list(up(x % lanes, y, (x // lanes, *place))))
+    every = hl.RDom([(0, n), (0, inp.dim(5).extent())], "every")
+    magnitude[x, half, p, q] = hl.cast(kind, 0)
+    magnitude[x, half, p, q] += hl.abs(inp[x, every[0], half, p, q, every[1]])
+    sizes[x, half, p, q] = magnitude[x, half, p, q]
 
     # ---- the schedule --------------------------------------------------------------------
     result, told = out.output_buffer(), sizes.output_buffer()
@@ -315,8 +333,12 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
         buffer.dim(1).set_extent(n).set_stride(lanes)
         buffer.dim(2).set_extent(n // lanes).set_stride(n * lanes)
         buffer.dim(3).set_extent(2).set_stride(n * n)
+    spectrum.dim(4).set_stride(2 * n * n)
     roots.dim(0).set_extent(n)
     roots.dim(1).set_extent(2).set_stride(n)
+    if form != "solid":
+        for buffer, axis in ((inp, 5), (result, 5), (spectrum, 4)):
+            buffer.dim(axis).set_extent(1)
 
     xo, xi, yo, yi = (hl.Var(name) for name in ("xo", "xi", "yo", "yi"))
     pair, task = hl.Var("pair"), hl.Var("task")
@@ -324,20 +346,35 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
     per_task = hl.max((pairs + tasks - 1) // tasks, 1)
     tail = hl.TailStrategy.GuardWithIf
     out.bound(half, 0, 2).split(x, xo, xi, lanes, tail)
-    out.reorder(xi, half, y, xo, p, z).vectorize(xi).unroll(half)
-    out.fuse(p, z, pair).split(pair, task, pair, per_task, tail).parallel(task)
+    out.reorder(xi, half, y, xo, z, p, q).vectorize(xi).unroll(half)
+    sizes.bound(half, 0, 2).split(x, xo, xi, lanes).reorder(xi, half, xo, p, q).vectorize(xi)
+    for output in (out, sizes):
+        output.fuse(p, q, pair).split(pair, task, pair, per_task, tail).parallel(task)
+    sizes.compute_with(out, pair)
+    magnitude.compute_at(sizes, xo).store_in(hl.MemoryType.Stack)
+    magnitude.vectorize(x, lanes).unroll(half).update().reorder(x, half, every[0], every[1])
+    magnitude.update().vectorize(x, lanes).unroll(half)
+
+    if form == "solid":
+        forth.store_at(out, pair).compute_at(out, z).fold_storage(z, DEEP)
+        forth.bound(x, 0, n).bound(v, 0, lanes).bound(strip, 0, n // lanes)
+        forth.reorder(v, x, strip, z).vectorize(v)
+        along.schedule(forth, strip, lanes)
+        sums.compute_at(rows, yo).store_in(hl.MemoryType.Stack).bound(x, 0, n).bound(v, 0, lanes)
+        sums.vectorize(v).update().reorder(v, planes, x).vectorize(v)
+    else:
+        along.schedule(rows, yo, lanes)
+    if form == "line":
+        joined.compute_at(rows, yo).store_in(hl.MemoryType.Stack)
+        joined.bound(x, 0, n).bound(v, 0, lanes).vectorize(v)
+    columns.compute_at(*((forth, z) if form == "solid" else (out, z)))
+    rows.compute_at(out, z)
     for exchanged, transform, var in ((columns, down, x), (rows, back, y)):
-        exchanged.compute_at(out, pair)
-        exchanged.bound(var, 0, n).bound(v, 0, lanes).bound(strip, 0, n // lanes)
+        exchanged.bound(var, 0, n).bound(v, 0, lanes)
         exchanged.split(var, yo, yi, lanes).reorder(v, yi, strip, yo)
         exchanged.vectorize(v).vectorize(yi)
         transform.schedule(exchanged, yo, lanes)
-    along.schedule(rows, yo, lanes)
+    columns.bound(strip, 0, n // lanes)
     up.schedule(out, xo, lanes)
-
-    sizes.bound(half, 0, 2).split(x, xo, xi, lanes).reorder(xi, half, xo, p, z).vectorize(xi)
-    sizes.fuse(p, z, pair).split(pair, task, pair, per_task, tail).parallel(task)
-    sizes.update().split(x, xo, xi, lanes).reorder(xi, half, every, xo, p, z).vectorize(xi)
-    sizes.update().fuse(p, z, pair).split(pair, task, pair, per_task, tail).parallel(task)
-    constants: list[hl.Argument] = [inp, spectrum, roots, *([turns] if variant.line else [])]
+    constants: list[hl.Argument] = [inp, spectrum, roots, *([turns] if form == "line" else [])]
     return hl.Pipeline([out, sizes]), [*constants, tasks]

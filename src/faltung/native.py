@@ -79,7 +79,8 @@ class Library:
     """The loaded library: a function per pipeline, for the best level this machine offers.
 
     ``families`` says of each family of pipelines which types it was compiled for, ``radices`` how
-    the fused transforms of each side are factored, and ``vector`` how many bytes a register holds.
+    the fused transforms of each side are factored, ``deep`` how many planes of spectra they keep, and
+    ``vector`` how many bytes a register holds.
     """
 
     level: str
@@ -87,6 +88,7 @@ class Library:
     rests: tuple[int, ...]
     vector: int
     radices: dict[int, tuple[int, ...]]
+    deep: int
     families: dict[str, frozenset[Variant]]
     handle: ctypes.CDLL
     functions: dict[tuple[str, Variant], Any] = field(default_factory=dict)
@@ -159,6 +161,7 @@ def _load() -> Library | None:
             tuple(facts["rests"]),
             facts["vector_bits"][level] // 8,
             {int(side): tuple(radices) for side, radices in facts["radices"].items()},
+            facts["deep"],
             {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
             handle,
         )
@@ -222,6 +225,11 @@ def _cpu_count() -> int:
     if env.isascii() and env.isdigit() and 0 < int(env) <= MOST_WORKERS:
         return int(env)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return _cpu_count()
 
 
 def get_workers() -> int:

@@ -29,11 +29,16 @@ class Tiling:
     """How outputs are cut into windows: their side, and how far each axis of taps reaches.
 
     A kernel along one axis has windows of ``side * side`` samples in a row, of which whole rows
-    are outputs.
+    are outputs. One along three has windows on the last two, and goes along the first.
     """
 
     side: int
     reach: tuple[int, ...]
+
+    @property
+    def form(self) -> str:
+        """The pipeline's word for what windows are cut from."""
+        return {1: "line", 2: "plane", 3: "solid"}[len(self.reach)]
 
     @property
     def line(self) -> bool:
@@ -41,20 +46,25 @@ class Tiling:
         return len(self.reach) == 1
 
     @property
+    def depth(self) -> int:
+        """Number of planes of taps."""
+        return self.reach[0] + 1 if self.form == "solid" else 1
+
+    @property
     def window(self) -> tuple[int, ...]:
-        """Samples of a window along each axis."""
+        """Samples of a window along each of its axes."""
         return (self.side**2,) if self.line else (self.side, self.side)
 
     @property
     def step(self) -> tuple[int, ...]:
-        """Outputs of a window along each axis; less than 1 where the kernel is too long."""
+        """Outputs of a window along each of its axes; less than 1 where the kernel is too long."""
         if self.line:
             return ((self.side**2 - self.reach[0]) // self.side * self.side,)
-        return tuple(self.side - reach for reach in self.reach)
+        return tuple(self.side - reach for reach in self.reach[-2:])
 
     def variant(self, dtype: DType) -> native.Variant:
         """Return the pipeline's name."""
-        return (dtype.name,) * 3 + (f"{'line' if self.line else 'plane'}{self.side}",)
+        return (dtype.name,) * 3 + (f"{self.form}{self.side}",)
 
 
 def frequencies(radices: tuple[int, ...]) -> Array:
@@ -100,12 +110,15 @@ def spectrum(taps: Array, tiling: Tiling, dtype: DType) -> Array:
 
     loaded = native.library()
     assert loaded is not None
-    side = tiling.side
-    found = np.conj(fft.fftn(taps.astype(np.float64), tiling.window)) / side**2
-    if tiling.line:  # frequency `row + side * column`
-        found = found.reshape(side, side).T
+    side, lanes = tiling.side, loaded.vector // dtype.itemsize
     order = frequencies(loaded.radices[side])
-    return in_strips(found[np.ix_(order, order)], loaded.vector // dtype.itemsize, dtype)
+    planes = []
+    for plane in taps.astype(np.float64).reshape(tiling.depth, *taps.shape[-len(tiling.window) :]):
+        found = np.conj(fft.fftn(plane, tiling.window)) / side**2
+        if tiling.line:  # frequency `row + side * column`
+            found = found.reshape(side, side).T
+        planes.append(in_strips(found[np.ix_(order, order)], lanes, dtype))
+    return np.stack(planes)
 
 
 @dataclass(frozen=True)
@@ -216,8 +229,7 @@ class Windows:
 
     def __call__(self, source: Array, target: Array, workers: int) -> None:
         """Compute the outputs; the axes of the tiling are the last ones of both arrays."""
-        rank, step = len(self.tiling.reach), self.tiling.step
-        batch = source.shape[:-rank]
+        rank, step = len(self.tiling.step), self.tiling.step
         if self.tiling.line:  # windows are a little longer than what their outputs need
             fitting = max(0, (source.shape[-1] - self.tiling.window[0]) // step[0] + 1) * step[0]
             self._whole(source, target[..., :fitting], workers)
@@ -230,8 +242,8 @@ class Windows:
         else:  # windows of their own, with zeros behind the samples
             more = zip(covered, step, self.tiling.window, strict=True)
             lengths = [n - s + w for n, s, w in more]
-            sums = np.empty((*batch, *covered), self.dtype)
-            self._whole(padded(source, (*batch, *lengths)), sums, workers)
+            sums = np.empty((*target.shape[:-rank], *covered), self.dtype)
+            self._whole(padded(source, (*source.shape[:-rank], *lengths)), sums, workers)
             target[...] = sums[(..., *map(slice, target.shape[-rank:]))]
 
     def _whole(self, source: Array, target: Array, workers: int) -> None:
@@ -245,7 +257,7 @@ class Windows:
             self._whole(source, sums, workers)
             target[...] = sums
             return
-        for group in groups(target.shape[-len(self.tiling.reach) :], self.tiling.step):
+        for group in groups(target.shape[-len(self.tiling.step) :], self.tiling.step):
             self._group(group, source, target, workers)
 
     def takes(self, array: Array) -> bool:
@@ -258,11 +270,12 @@ class Windows:
     def _group(self, group: Group, source: Array, target: Array, workers: int) -> None:
         """Compute the outputs of a group of windows, for every index of the batch axes."""
         rank, item = len(self.tiling.reach), self.dtype.itemsize
+        batch = target.shape[: target.ndim - max(rank, len(self.tiling.step))]
         loops = [
             (n, offset(steps, source), offset(steps, target)) for n, steps in group.loops
         ] + [
             (n, a // item, b // item)
-            for n, a, b in zip(source.shape[:-rank], source.strides, target.strides, strict=False)
+            for n, a, b in zip(batch, source.strides, target.strides, strict=False)
         ]
         loops = sorted((loop for loop in loops if loop[0] != 1), key=lambda loop: -loop[0])
         if any(n == 0 for n, _, _ in loops):
@@ -300,8 +313,11 @@ class Windows:
         self, sizes: Array, source: Array, target: Array, starts: list[tuple[int, int]]
     ) -> None:
         """Sum the windows of a pair anew where the transforms do not tell what they give."""
-        windows = [view(source, x, self.tiling.window) for x, _ in starts]
-        sums = [view(target, y, self.tiling.step) for _, y in starts]
+        deep = len(self.tiling.reach) - len(self.tiling.step)  # whole along further axes
+        rank = len(self.tiling.reach)
+        lengths = source.shape[-rank:][:deep], target.shape[-rank:][:deep]
+        windows = [view(source, x, (*lengths[0], *self.tiling.window)) for x, _ in starts]
+        sums = [view(target, y, (*lengths[1], *self.tiling.step)) for _, y in starts]
         top = float(sizes.max())
         if not self.least < top < self.most:  # also where it is NaN
             which: tuple[bool, ...] = (True, True)
@@ -321,14 +337,18 @@ class Windows:
         rows = (side, side) if self.tiling.line else (x.strides[-2] // item, y.strides[-2] // item)
         step = self.tiling.step
         shape = (side, step[0] // side) if self.tiling.line else (step[1], step[0])
-        key = (tuple(inner), halves, rows)
+        planes = [(1, 0), (1, 0)]
+        if self.tiling.form == "solid":
+            planes = [(array.shape[-3], array.strides[-3] // item) for array in (x, y)]
+        key = (tuple(inner), halves, rows, *planes)
         if key not in self.calls:
-            (p, xp, yp), (z, xz, yz) = inner
+            (p, xp, yp), (q, xq, yq) = inner
+            (zx, xz), (zy, yz) = planes
             form = Form(
-                (side, side, 2, p, z), (1, rows[0], halves[0], xp, xz), (1, 1, 1),
-                (*shape, 2, p, z), (1, rows[1], halves[1], yp, yz), (1, 1, 1), (1, 1, 1),
+                (side, side, 2, p, q, zx), (1, rows[0], halves[0], xp, xq, xz), (1, 1, 1),
+                (*shape, 2, p, q, zy), (1, rows[1], halves[1], yp, yq, yz), (1, 1, 1), (1, 1, 1),
             )  # fmt: skip
-            work = p * z * side**2 * 64
+            work = p * q * zx * side**2 * 64
             call = Call(FAMILY, self.tiling.variant(self.dtype), form, self.constants, (), work)
             if len(self.calls) >= 256:
                 return call

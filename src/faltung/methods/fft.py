@@ -139,7 +139,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     tiles = batches * math.prod(
         -(-a.count // a.outputs_of(n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
-    threads = min(native.get_workers(), max(tiles, 1))  # a batch axis may be empty
+    threads = min(native.processors(), max(tiles, 1))  # a batch axis may be empty
     seconds = batches * work * machine.transform / threads
     held = HELD * math.prod(shape) * item
     memory = held * max(1, min(threads, problem.max_memory // held))

@@ -30,12 +30,12 @@ OUTPUTS = 1 << 27  # of a block, so that an interrupt waits no longer than for o
 
 
 def supports(problem: Problem) -> Verdict:
-    """Real floating sums along one or two axes."""
+    """Real floating sums along one, two or three axes."""
     if not native.variants(FAMILY):
         return Verdict(False, "the compiled library is not there")
     along = spanned(problem)
-    if not 1 <= len(along) <= 2 or any(axis.stride != 1 for axis in problem.geometry):
-        return Verdict(False, "its windows lie along one or two axes, without strides")
+    if not 1 <= len(along) <= 3 or any(axis.stride != 1 for axis in problem.geometry):
+        return Verdict(False, "its windows lie along one to three axes, without strides")
     if np.dtype(problem.arithmetic.accumulator).name not in ("float32", "float64"):
         return Verdict(False, f"no window is compiled for {problem.arithmetic.accumulator}")
     if np.dtype(problem.taps.dtype).kind == "c":
@@ -67,24 +67,32 @@ def tiling(problem: Problem) -> Tiling | None:
 def cheapest(axes: tuple[Axis, ...], item: int) -> Tiling | None:
     """Return the windows that take least for all outputs, None where there are none."""
     loaded = native.library()
-    if loaded is None or not 1 <= len(axes) <= 2:
+    if loaded is None or not 1 <= len(axes) <= 3:
         return None
     reach = tuple(axis.reach for axis in axes)
-    fitting = [t for t in (Tiling(side, reach) for side in loaded.radices) if min(t.step) > 0]
+    dtype, compiled = np.dtype(f"f{item}"), native.variants(FAMILY)
+    fitting = [
+        t
+        for t in (Tiling(side, reach) for side in loaded.radices)
+        if min(t.step) > 0 and t.depth <= loaded.deep and t.variant(dtype) in compiled
+    ]
     return min(fitting, key=lambda t: windows(axes, t) * stages(t, item), default=None)
 
 
 def windows(axes: tuple[Axis, ...], found: Tiling) -> int:
     """Return the number of windows that cover the outputs."""
-    pairs = zip(axes, found.step, strict=True)
-    return math.prod(max(1, -(-axis.count // step)) for axis, step in pairs)
+    *deep, _, _ = axes if found.form == "solid" else (None, None)
+    planes = math.prod(axis.count + axis.reach for axis in deep)
+    pairs = zip(axes[len(deep) :], found.step, strict=True)
+    return planes * math.prod(max(1, -(-axis.count // step)) for axis, step in pairs)
 
 
 def stages(found: Tiling, item: int) -> float:
     """Return what a window takes, in stages of float32 samples."""
     # each pass over the tile costs, and those of large tiles leave the nearer caches
     far = 1.15 if found.side**2 * item >= 1 << 18 else 1.0
-    return found.side**2 * (math.log2(found.side) + 1) * far * item / 4
+    passes = math.log2(found.side) + 1 + 0.25 * (found.depth - 1)
+    return found.side**2 * passes * far * item / 4
 
 
 def within(problem: Problem) -> float:
@@ -105,7 +113,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     batches = math.prod(n for a, n in enumerate(problem.result_shape) if a not in convolved)
     count = windows(axes, found)
     alone = 2 if count == 1 else 1  # a window without another is transformed twice
-    threads = min(native.get_workers(), max(1, count // 2))
+    threads = min(native.processors(), max(1, count // 2))
     seconds = batches * count * alone * stages(found, dtype.itemsize) * machine.fused / threads
     copied = sum(
         math.prod(source.length for source in block.sources)
@@ -122,14 +130,16 @@ def cost(problem: Problem, machine: Machine) -> Cost:
 def memory(problem: Problem, found: Tiling) -> int:
     """Return the scratch bytes: two tiles for each thread, the spectrum, and a strip."""
     item = np.dtype(problem.arithmetic.accumulator).itemsize
-    return (4 * native.get_workers() + 4) * found.side**2 * item + SCRATCH
+    processors = native.processors()
+    planes = found.depth + (2 * 16 if found.form == "solid" else 0) * processors
+    return ((4 * processors + 4) + 2 * planes) * found.side**2 * item + SCRATCH
 
 
 def held(problem: Problem) -> int:
     """Return the bytes that a plan keeps: the kernel's spectrum."""
     found = tiling(problem)
     item = np.dtype(problem.arithmetic.accumulator).itemsize
-    return 2 * item * found.side**2 if found else 0
+    return 2 * item * found.side**2 * found.depth if found else 0
 
 
 def error_bound(problem: Problem) -> float:
@@ -142,19 +152,21 @@ def error_bound(problem: Problem) -> float:
     eps = fft.eps_of(problem)
     result = problem.result_dtype
     last = float(np.finfo(result).eps) if result.kind == "f" else 0.0
-    return math.sqrt(2) * fourier.error(2 * found.side**2, eps) + last
+    sums = 4 * eps * found.depth if found.depth > 1 else 0.0  # of products, plane by plane
+    return math.sqrt(2) * (fourier.error(2 * found.side**2, eps) + sums) + last
 
 
 def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> Iterator[Block]:
     """Cut the outputs into an interior of whole windows and the strips around it."""
-    for box in product(*(bands(axis, s) for axis, s in zip(axes, found.step, strict=True))):
+    steps = (*(1,) * (len(axes) - len(found.step)), *found.step)
+    for box in product(*(bands(axis, step) for axis, step in zip(axes, steps, strict=True))):
         plain = all(
             first >= axis.inside[0] and stop <= axis.inside[1]
             for axis, (first, stop) in zip(axes, box, strict=True)
         )
         most = OUTPUTS if plain else SCRATCH // 16
         ranges = []
-        for n, ((first, stop), step) in enumerate(zip(box, found.step, strict=True)):
+        for n, ((first, stop), step) in enumerate(zip(box, steps, strict=True)):
             other = math.prod(b - a for a, b in box[n + 1 :])
             ranges.append(cuts(first, stop, max(step, most // other // step * step)))
         yield from boxes(ranges, axes, boundaries)
