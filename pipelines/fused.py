@@ -6,8 +6,8 @@ registers, along its rows; the way back is the same in reverse. The spectrum sta
 of its digits (Gentleman and Sande, 1966, forth; Cooley and Tukey, 1965, back), in which the
 kernel's is given, so that nothing is ever put in order.
 
-A ``line`` is a tile of ``n * n`` samples in a row: the columns' spectra are turned by what joins two
-short transforms into a long one (Cooley and Tukey, 1965). In a ``solid`` the kernel has a third
+A ``line`` is a tile of ``n * n`` samples in a row: the columns' spectra are turned by what joins
+two short transforms into a long one (Cooley and Tukey, 1965). In a ``solid`` the kernel has a third
 axis, along which products of spectra are summed up; the last ``DEEP`` of them are kept.
 
 What the tile's columns sum up to in magnitude comes out as well: it tells the caller of tiles whose
@@ -260,6 +260,7 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
     roots = hl.ImageParam(kind, 2, "roots")
     turns = hl.ImageParam(kind, 4, "turns")
     tasks = hl.Param(hl.Int(32), "tasks")
+    chunk = hl.Param(hl.Int(32), "chunk")  # planes that one task goes through
     place = (p, q, z)
 
     # ---- the algorithm -------------------------------------------------------------------
@@ -341,16 +342,20 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
             buffer.dim(axis).set_extent(1)
 
     xo, xi, yo, yi = (hl.Var(name) for name in ("xo", "xi", "yo", "yi"))
-    pair, task = hl.Var("pair"), hl.Var("task")
+    pair, task, zo = hl.Var("pair"), hl.Var("task"), hl.Var("zo")
     pairs = inp.dim(3).extent() * inp.dim(4).extent()
     per_task = hl.max((pairs + tasks - 1) // tasks, 1)
     tail = hl.TailStrategy.GuardWithIf
     out.bound(half, 0, 2).split(x, xo, xi, lanes, tail)
     out.reorder(xi, half, y, xo, z, p, q).vectorize(xi).unroll(half)
     sizes.bound(half, 0, 2).split(x, xo, xi, lanes).reorder(xi, half, xo, p, q).vectorize(xi)
-    for output in (out, sizes):
-        output.fuse(p, q, pair).split(pair, task, pair, per_task, tail).parallel(task)
-    sizes.compute_with(out, pair)
+    if form == "solid":  # few pairs, many planes: the first of a task's are transformed again
+        out.split(z, zo, z, chunk, tail).fuse(p, q, pair).fuse(zo, pair, pair).parallel(pair)
+        sizes.fuse(p, q, pair).parallel(pair)
+    else:
+        for output in (out, sizes):
+            output.fuse(p, q, pair).split(pair, task, pair, per_task, tail).parallel(task)
+        sizes.compute_with(out, pair)
     magnitude.compute_at(sizes, xo).store_in(hl.MemoryType.Stack)
     magnitude.vectorize(x, lanes).unroll(half).update().reorder(x, half, every[0], every[1])
     magnitude.update().vectorize(x, lanes).unroll(half)
@@ -377,4 +382,4 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
     columns.bound(strip, 0, n // lanes)
     up.schedule(out, xo, lanes)
     constants: list[hl.Argument] = [inp, spectrum, roots, *([turns] if form == "line" else [])]
-    return hl.Pipeline([out, sizes]), [*constants, tasks]
+    return hl.Pipeline([out, sizes]), [*constants, *([chunk] if form == "solid" else []), tasks]

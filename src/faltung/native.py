@@ -79,8 +79,8 @@ class Library:
     """The loaded library: a function per pipeline, for the best level this machine offers.
 
     ``families`` says of each family of pipelines which types it was compiled for, ``radices`` how
-    the fused transforms of each side are factored, ``deep`` how many planes of spectra they keep, and
-    ``vector`` how many bytes a register holds.
+    the fused transforms of each side are factored, ``deep`` how many planes of spectra they keep,
+    and ``vector`` how many bytes a register holds.
     """
 
     level: str
@@ -325,6 +325,11 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )
+
+
+def unforked() -> Any:
+    """Return what to hold, in a ``with``, while another library's threads must not be forked."""
+    return _threads.lock
 
 
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:

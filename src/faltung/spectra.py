@@ -22,6 +22,7 @@ from faltung.dtypes import Array, DType
 from faltung.native import Call, Form
 
 FAMILY = "fused"
+TASKS = 8  # that a call should have at least, where its planes can be shared out
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ class Group:
     loops: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def paired(counts: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], int | None]]:
+def paired(
+    counts: tuple[int, ...],
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], int | None]]:
     """Cut a grid of windows into parts with an even number along one axis: first, counts, axis.
 
     A window that is left alone has no axis.
@@ -161,7 +164,7 @@ def paired(counts: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int
 
 @lru_cache(maxsize=256)
 def groups(outputs: tuple[int, ...], step: tuple[int, ...]) -> tuple[Group, ...]:
-    """Cover the outputs with windows: from the start on, and one more at the end where some are left.
+    """Cover the outputs with windows: from the start on, and one more where some are left.
 
     That one computes outputs anew that others did; it comes later, so that the bits are its.
     """
@@ -237,14 +240,15 @@ class Windows:
             covered: tuple[int, ...] = (-(-target.shape[-1] // step[0]) * step[0],)
         else:
             covered = tuple(map(max, step, target.shape[-rank:]))
-        if target.shape[-rank:] == covered and not self.tiling.line or target.size == 0:
+        if (target.shape[-rank:] == covered and not self.tiling.line) or target.size == 0:
             self._whole(source, target, workers)
         else:  # windows of their own, with zeros behind the samples
             more = zip(covered, step, self.tiling.window, strict=True)
             lengths = [n - s + w for n, s, w in more]
+            ends = [slice(n) for n in target.shape[-rank:]]
             sums = np.empty((*target.shape[:-rank], *covered), self.dtype)
             self._whole(padded(source, (*source.shape[:-rank], *lengths)), sums, workers)
-            target[...] = sums[(..., *map(slice, target.shape[-rank:]))]
+            target[...] = sums[(..., *ends)]
 
     def _whole(self, source: Array, target: Array, workers: int) -> None:
         """Compute outputs of whole windows, all of which lie within the samples."""
@@ -263,17 +267,17 @@ class Windows:
     def takes(self, array: Array) -> bool:
         """Whether the pipeline reads or writes the array where it lies."""
         span = sum(abs(n * s) for n, s in zip(array.shape, array.strides, strict=True))
-        return array.strides[-1] == array.itemsize and span < 2**31 and all(
-            s >= 0 and s % array.itemsize == 0 for s in array.strides
+        return (
+            array.strides[-1] == array.itemsize
+            and span < 2**31
+            and all(s >= 0 and s % array.itemsize == 0 for s in array.strides)
         )
 
     def _group(self, group: Group, source: Array, target: Array, workers: int) -> None:
         """Compute the outputs of a group of windows, for every index of the batch axes."""
         rank, item = len(self.tiling.reach), self.dtype.itemsize
         batch = target.shape[: target.ndim - max(rank, len(self.tiling.step))]
-        loops = [
-            (n, offset(steps, source), offset(steps, target)) for n, steps in group.loops
-        ] + [
+        loops = [(n, offset(steps, source), offset(steps, target)) for n, steps in group.loops] + [
             (n, a // item, b // item)
             for n, a, b in zip(batch, source.strides, target.strides, strict=False)
         ]
@@ -303,11 +307,14 @@ class Windows:
 
     def doubts(self, sizes: Array) -> Array:
         """Return which pairs of windows must be looked at, from their columns' magnitudes."""
-        top = sizes.max((2, 3))
-        low = np.where(sizes > 0, sizes, np.inf).min((2, 3))
-        fine = (top <= self.doubtful * low) & (top < self.most) & ((top > self.least) | (top == 0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            top = sizes.max((2, 3))
+            low = np.where(sizes > 0, sizes, np.inf).min((2, 3))
+            even = top <= self.doubtful * low
+        fine = even & (top < self.most) & ((top > self.least) | (top == 0))
         none = (sizes.max(3) == 0).any(2) & (top > 0)
-        return ~fine | none
+        found: Array = ~fine | none
+        return found
 
     def _mend(
         self, sizes: Array, source: Array, target: Array, starts: list[tuple[int, int]]
@@ -349,7 +356,11 @@ class Windows:
                 (*shape, 2, p, q, zy), (1, rows[1], halves[1], yp, yq, yz), (1, 1, 1), (1, 1, 1),
             )  # fmt: skip
             work = p * q * zx * side**2 * 64
-            call = Call(FAMILY, self.tiling.variant(self.dtype), form, self.constants, (), work)
+            # planes that one task goes through: enough tasks for many cores, however few pairs
+            chunk = max(4 * self.tiling.depth, -(-zy // max(1, TASKS // (p * q))))
+            numbers = (chunk,) if self.tiling.form == "solid" else ()
+            variant = self.tiling.variant(self.dtype)
+            call = Call(FAMILY, variant, form, self.constants, numbers, work)
             if len(self.calls) >= 256:
                 return call
             self.calls[key] = call

@@ -55,10 +55,13 @@ def supports(problem: Problem) -> Verdict:
 
 
 def drowns(problem: Problem, within: Callable[[Problem], float]) -> str:
-    """Say why the noise of transforms, ``within`` so much, forbids them; nothing where it does not."""
+    """Say why the noise of transforms, ``within`` so much, forbids them; "" where it does not."""
     k = problem.taps.array
     if not np.isfinite(k).all() or not k.any():
         return "the taps are not finite, or all are zero"
+    arithmetic = problem.arithmetic
+    if problem.result_dtype.kind in "iu" and arithmetic.overflow != "saturate":
+        return 'its noise could pass for an overflow; overflow="saturate" would allow it'
     if problem.tolerance is not None:
         bound = within(problem)
         if bound > problem.tolerance:
@@ -258,6 +261,8 @@ class Tiles:
             )[self._given(target)]
             if not np.isfinite(sums.sum()):
                 sums = self._plain(source, target.shape)
+            elif problem.nonnegative:
+                np.maximum(sums, 0, out=sums)
         target[...] = convert(sums, out.dtype, problem.arithmetic.overflow)
 
     def _given(self, target: Array) -> tuple[slice, ...]:

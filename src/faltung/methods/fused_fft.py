@@ -16,7 +16,7 @@ import numpy as np
 
 from faltung import fourier, native
 from faltung.blocked import SCRATCH, Blocked
-from faltung.dtypes import Array, DType
+from faltung.dtypes import Array
 from faltung.geometry import Axis, Block, bands, boxes, cuts
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, direct, fft, reference
@@ -158,8 +158,11 @@ def error_bound(problem: Problem) -> float:
 
 def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> Iterator[Block]:
     """Cut the outputs into an interior of whole windows and the strips around it."""
-    steps = (*(1,) * (len(axes) - len(found.step)), *found.step)
-    for box in product(*(bands(axis, step) for axis, step in zip(axes, steps, strict=True))):
+    deep = len(axes) - len(found.step)  # axes that windows go along: a cut costs more than a copy
+    steps = (*(axis.count for axis in axes[:deep]), *found.step)
+    whole = [[(0, axis.count)] for axis in axes[:deep]]
+    ends = [bands(axis, step) for axis, step in zip(axes[deep:], found.step, strict=True)]
+    for box in product(*whole, *ends):
         plain = all(
             first >= axis.inside[0] and stop <= axis.inside[1]
             for axis, (first, stop) in zip(axes, box, strict=True)
@@ -167,7 +170,7 @@ def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> I
         most = OUTPUTS if plain else SCRATCH // 16
         ranges = []
         for n, ((first, stop), step) in enumerate(zip(box, steps, strict=True)):
-            other = math.prod(b - a for a, b in box[n + 1 :])
+            other = math.prod(b - a for a, b in (*box[:deep], *box[n + 1 :]))
             ranges.append(cuts(first, stop, max(step, most // other // step * step)))
         yield from boxes(ranges, axes, boundaries)
 
@@ -227,6 +230,8 @@ class Fused:
 
     def _core(self, source: Array, target: Array, workers: int) -> None:
         self.windows(source.transpose(self.order), target.transpose(self.order), workers)
+        if self.problem.nonnegative:
+            np.maximum(target, 0, out=target)
 
     def _bad(self, one: Array, other: Array) -> tuple[bool, ...]:
         """Whether the noise of a pair's greatest sample would hide what the usual ones give."""
