@@ -245,10 +245,10 @@ class Windows:
         else:  # windows of their own, with zeros behind the samples
             more = zip(covered, step, self.tiling.window, strict=True)
             lengths = [n - s + w for n, s, w in more]
-            ends = [slice(n) for n in target.shape[-rank:]]
+            ends: tuple[Any, ...] = (..., *(slice(n) for n in target.shape[-rank:]))
             sums = np.empty((*target.shape[:-rank], *covered), self.dtype)
             self._whole(padded(source, (*source.shape[:-rank], *lengths)), sums, workers)
-            target[...] = sums[(..., *ends)]
+            target[...] = sums[ends]
 
     def _whole(self, source: Array, target: Array, workers: int) -> None:
         """Compute outputs of whole windows, all of which lie within the samples."""
