@@ -8,7 +8,8 @@ kernel's is given, so that nothing is ever put in order.
 
 A ``line`` is a tile of ``n * n`` samples in a row: the columns' spectra are turned by what joins
 two short transforms into a long one (Cooley and Tukey, 1965). In a ``solid`` the kernel has a third
-axis, along which products of spectra are summed up; the last ``DEEP`` of them are kept.
+axis, along which products of spectra are summed up; the last ``DEEP`` of them are kept. The forms
+with a ``c`` take complex numbers where they lie: their parts stand for the two tiles of a pair.
 
 What the tile's columns sum up to in magnitude comes out as well: it tells the caller of tiles whose
 greatest samples would drown what the others give.
@@ -45,7 +46,13 @@ class Fused(Variant):
         return f"{super().name}_{self.form}{self.side}"
 
 
-SIDES = {"plane": tuple(RADICES), "line": tuple(RADICES), "solid": (32, 64)}
+SIDES = {
+    "plane": tuple(RADICES),
+    "line": tuple(RADICES),
+    "solid": (32, 64),
+    "cplane": (64, 128),
+    "cline": (64, 128, 256),
+}
 VARIANTS = tuple(
     Fused(kind, kind, kind, form, side)
     for kind in ("float32", "float64")
@@ -250,7 +257,8 @@ class Transform:
 
 def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]:
     """Return the outputs and their arguments, scheduled for one instruction set level."""
-    kind, n, form = HALIDE_TYPES[variant.input], variant.side, variant.form
+    kind, n = HALIDE_TYPES[variant.input], variant.side
+    form, unit = variant.form.removeprefix("c"), 2 if variant.form.startswith("c") else 1
     lanes = level.vector_bits // kind.bits()
     x, y, half, p, q, z = (hl.Var(name) for name in ("x", "y", "half", "p", "q", "z"))
     v, strip = hl.Var("v"), hl.Var("strip")
@@ -326,6 +334,9 @@ def build(variant: Fused, level: Level) -> tuple[hl.Pipeline, list[hl.Argument]]
         buffer.dim(0).set_stride(1)
         for axis in range(buffer.dimensions()):
             buffer.dim(axis).set_min(0)
+    for buffer in (inp, result) if unit == 2 else ():
+        buffer.dim(0).set_stride(unit)
+        buffer.dim(2).set_stride(1)
     inp.dim(0).set_extent(n)
     inp.dim(1).set_extent(n)
     told.dim(0).set_extent(n)

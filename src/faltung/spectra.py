@@ -35,6 +35,7 @@ class Tiling:
 
     side: int
     reach: tuple[int, ...]
+    complex: bool = False
 
     @property
     def form(self) -> str:
@@ -64,8 +65,8 @@ class Tiling:
         return tuple(self.side - reach for reach in self.reach[-2:])
 
     def variant(self, dtype: DType) -> native.Variant:
-        """Return the pipeline's name."""
-        return (dtype.name,) * 3 + (f"{self.form}{self.side}",)
+        """Return the pipeline's name, with the dtype of a sample's parts."""
+        return (dtype.name,) * 3 + (f"{'c' * self.complex}{self.form}{self.side}",)
 
 
 def frequencies(radices: tuple[int, ...]) -> Array:
@@ -114,8 +115,8 @@ def spectrum(taps: Array, tiling: Tiling, dtype: DType) -> Array:
     side, lanes = tiling.side, loaded.vector // dtype.itemsize
     order = frequencies(loaded.radices[side])
     planes = []
-    for plane in taps.astype(np.float64).reshape(tiling.depth, *taps.shape[-len(tiling.window) :]):
-        found = np.conj(fft.fftn(plane, tiling.window)) / side**2
+    for plane in taps.reshape(tiling.depth, *taps.shape[-len(tiling.window) :]):
+        found = np.conj(fft.fftn(np.conj(plane).astype(np.complex128), tiling.window)) / side**2
         if tiling.line:  # frequency `row + side * column`
             found = found.reshape(side, side).T
         planes.append(in_strips(found[np.ix_(order, order)], lanes, dtype))
@@ -163,10 +164,11 @@ def paired(
 
 
 @lru_cache(maxsize=256)
-def groups(outputs: tuple[int, ...], step: tuple[int, ...]) -> tuple[Group, ...]:
+def groups(outputs: tuple[int, ...], step: tuple[int, ...], pairs: bool) -> tuple[Group, ...]:
     """Cover the outputs with windows: from the start on, and one more where some are left.
 
     That one computes outputs anew that others did; it comes later, so that the bits are its.
+    Without ``pairs`` every window stands for itself.
     """
     parts = []
     for n, s in zip(outputs, step, strict=True):
@@ -177,7 +179,7 @@ def groups(outputs: tuple[int, ...], step: tuple[int, ...]) -> tuple[Group, ...]
     found = []
     for grid in itertools.product(*parts):
         starts, counts = tuple(start for start, _ in grid), tuple(count for _, count in grid)
-        for begin, many, axis in paired(counts):
+        for begin, many, axis in paired(counts) if pairs else [((0,) * len(step), counts, None)]:
             first = tuple(a + b * s for a, b, s in zip(starts, begin, step, strict=True))
             unit = [tuple(s if a == b else 0 for b, s in enumerate(step)) for a in range(len(step))]
             loops = []
@@ -189,8 +191,8 @@ def groups(outputs: tuple[int, ...], step: tuple[int, ...]) -> tuple[Group, ...]
     return tuple(found)
 
 
-Bad = Callable[[Array, Array], tuple[bool, ...]]
-"""Which of a pair's windows must be summed plainly."""
+Bad = Callable[[list[Array]], list[bool]]
+"""Which of the windows that share a transform must be summed plainly."""
 Plain = Callable[[Array, Array], None]
 """Sums a window's outputs plainly: ``plain(window, outputs)``."""
 
@@ -204,7 +206,7 @@ class Windows:
         Correlation taps with dilation put in, for the axes of the tiling.
     tiling : Tiling
     dtype : dtype
-        float32 or float64, of samples and outputs.
+        Of samples and outputs.
     doubtful : float
         How much greater than the least column of a pair of windows the greatest may be, in sums of
         magnitudes, before ``bad`` is asked.
@@ -221,9 +223,10 @@ class Windows:
         bad: Bad,
         plain: Plain,
     ) -> None:
-        self.tiling, self.dtype = tiling, dtype
+        part = np.finfo(dtype).dtype  # of a complex number's parts
+        self.tiling, self.dtype, self.part = tiling, dtype, part
         self.doubtful, self.bad, self.plain = doubtful, bad, plain
-        self.constants = [spectrum(taps, tiling, dtype), *tables(tiling.side, tiling.line, dtype)]
+        self.constants = [spectrum(taps, tiling, part), *tables(tiling.side, tiling.line, part)]
         total, info = float(np.abs(taps).sum()), np.finfo(dtype)
         # sums of magnitudes beyond which transforms would overflow, or lose digits
         self.most = float(info.max) / (4 * tiling.side**2 * max(1.0, total))
@@ -261,7 +264,8 @@ class Windows:
             self._whole(source, sums, workers)
             target[...] = sums
             return
-        for group in groups(target.shape[-len(self.tiling.step) :], self.tiling.step):
+        outputs = target.shape[-len(self.tiling.step) :]
+        for group in groups(outputs, self.tiling.step, not self.tiling.complex):
             self._group(group, source, target, workers)
 
     def takes(self, array: Array) -> bool:
@@ -275,9 +279,12 @@ class Windows:
 
     def _group(self, group: Group, source: Array, target: Array, workers: int) -> None:
         """Compute the outputs of a group of windows, for every index of the batch axes."""
-        rank, item = len(self.tiling.reach), self.dtype.itemsize
+        rank, item = len(self.tiling.reach), self.part.itemsize
         batch = target.shape[: target.ndim - max(rank, len(self.tiling.step))]
-        loops = [(n, offset(steps, source), offset(steps, target)) for n, steps in group.loops] + [
+        loops = [
+            (n, offset(steps, source, item), offset(steps, target, item))
+            for n, steps in group.loops
+        ] + [
             (n, a // item, b // item)
             for n, a, b in zip(batch, source.strides, target.strides, strict=False)
         ]
@@ -286,27 +293,31 @@ class Windows:
             return
         inner, outer = loops[:2], loops[2:]
         inner += [(1, 0, 0)] * (2 - len(inner))
-        halves = offset(group.half, source), offset(group.half, target)
+        halves = offset(group.half, source, item), offset(group.half, target, item)
+        if self.tiling.complex:
+            halves = 1, 1
         call = self._call(inner, halves, source, target)
         counts = inner[1][0], inner[0][0]
         for at in itertools.product(*(range(n) for n, _, _ in outer)):
-            x = offset(group.first, source)
-            y = offset(group.first, target)
+            x = offset(group.first, source, item)
+            y = offset(group.first, target, item)
             for i, (_, x_step, y_step) in zip(at, outer, strict=True):
                 x, y = x + i * x_step, y + i * y_step
-            sizes = np.empty((*counts, 2, self.tiling.side), self.dtype)
+            sizes = np.empty((*counts, 2, self.tiling.side), self.part)
             call(native.address(source) + x * item, native.address(target) + y * item,
                  workers, sizes)  # fmt: skip
             for z, p in np.argwhere(self.doubts(sizes)).tolist():
                 starts = [
                     (x + p * inner[0][1] + z * inner[1][1] + half * halves[0],
                      y + p * inner[0][2] + z * inner[1][2] + half * halves[1])
-                    for half in (0, 1)
+                    for half in range(1 if self.tiling.complex else 2)
                 ]  # fmt: skip
                 self._mend(sizes[z, p], source, target, starts)
 
     def doubts(self, sizes: Array) -> Array:
         """Return which pairs of windows must be looked at, from their columns' magnitudes."""
+        if self.tiling.complex:
+            sizes = sizes.sum(2, keepdims=True)
         with np.errstate(over="ignore", invalid="ignore"):
             top = sizes.max((2, 3))
             low = np.where(sizes > 0, sizes, np.inf).min((2, 3))
@@ -320,16 +331,17 @@ class Windows:
         self, sizes: Array, source: Array, target: Array, starts: list[tuple[int, int]]
     ) -> None:
         """Sum the windows of a pair anew where the transforms do not tell what they give."""
+        item = self.part.itemsize
         deep = len(self.tiling.reach) - len(self.tiling.step)  # whole along further axes
         rank = len(self.tiling.reach)
         lengths = source.shape[-rank:][:deep], target.shape[-rank:][:deep]
-        windows = [view(source, x, (*lengths[0], *self.tiling.window)) for x, _ in starts]
-        sums = [view(target, y, (*lengths[1], *self.tiling.step)) for _, y in starts]
+        windows = [view(source, x * item, (*lengths[0], *self.tiling.window)) for x, _ in starts]
+        sums = [view(target, y * item, (*lengths[1], *self.tiling.step)) for _, y in starts]
         top = float(sizes.max())
-        if not self.least < top < self.most:  # also where it is NaN
-            which: tuple[bool, ...] = (True, True)
-        else:
-            which = self.bad(windows[0], windows[1])
+        sure = self.least < top < self.most  # it may be NaN
+        which = self.bad(windows) if sure else [True] * len(windows)
+        if self.tiling.complex:
+            sizes = sizes.sum(0, keepdims=True)
         for size, window, outputs, is_bad in zip(sizes, windows, sums, which, strict=True):
             if not size.any():
                 outputs[...] = 0
@@ -340,26 +352,31 @@ class Windows:
         self, inner: list[tuple[int, int, int]], halves: tuple[int, int], x: Array, y: Array
     ) -> Call:
         """Return the prepared call for these steps."""
-        side, item = self.tiling.side, self.dtype.itemsize
-        rows = (side, side) if self.tiling.line else (x.strides[-2] // item, y.strides[-2] // item)
+        side, item = self.tiling.side, self.part.itemsize
+        unit = self.dtype.itemsize // item
+        rows = (
+            (side * unit,) * 2
+            if self.tiling.line
+            else (x.strides[-2] // item, y.strides[-2] // item)
+        )
         step = self.tiling.step
         shape = (side, step[0] // side) if self.tiling.line else (step[1], step[0])
         planes = [(1, 0), (1, 0)]
         if self.tiling.form == "solid":
             planes = [(array.shape[-3], array.strides[-3] // item) for array in (x, y)]
-        key = (tuple(inner), halves, rows, *planes)
+        key = (tuple(inner), halves, *rows, *planes)
         if key not in self.calls:
             (p, xp, yp), (q, xq, yq) = inner
             (zx, xz), (zy, yz) = planes
             form = Form(
-                (side, side, 2, p, q, zx), (1, rows[0], halves[0], xp, xq, xz), (1, 1, 1),
-                (*shape, 2, p, q, zy), (1, rows[1], halves[1], yp, yq, yz), (1, 1, 1), (1, 1, 1),
+                (side, side, 2, p, q, zx), (unit, rows[0], halves[0], xp, xq, xz), (1, 1, 1),
+                (*shape, 2, p, q, zy), (unit, rows[1], halves[1], yp, yq, yz), (1, 1, 1), (1, 1, 1),
             )  # fmt: skip
             work = p * q * zx * side**2 * 64
             # planes that one task goes through: enough tasks for many cores, however few pairs
             chunk = max(4 * self.tiling.depth, -(-zy // max(1, TASKS // (p * q))))
             numbers = (chunk,) if self.tiling.form == "solid" else ()
-            variant = self.tiling.variant(self.dtype)
+            variant = self.tiling.variant(self.part)
             call = Call(FAMILY, variant, form, self.constants, numbers, work)
             if len(self.calls) >= 256:
                 return call
@@ -374,21 +391,21 @@ class Held:
         self.base = array
         self.__array_interface__ = {
             **array.__array_interface__,
-            "data": (native.address(array) + start * array.itemsize, False),
+            "data": (native.address(array) + start, False),
             "shape": shape,
             "strides": array.strides[-len(shape) :],
         }
 
 
 def view(array: Array, start: int, shape: tuple[int, ...]) -> Array:
-    """Return a window over the last axes that begins so many elements after the array."""
+    """Return a window over the last axes that begins so many bytes after the array."""
     return np.asarray(Held(array, start, shape))
 
 
-def offset(steps: tuple[int, ...], array: Array) -> int:
-    """Return how many elements lie between places so far apart along the last axes."""
+def offset(steps: tuple[int, ...], array: Array, item: int) -> int:
+    """Return how many items lie between places so far apart along the last axes."""
     strides = array.strides[-len(steps) :]
-    return sum(n * s for n, s in zip(steps, strides, strict=True)) // array.itemsize
+    return sum(n * s for n, s in zip(steps, strides, strict=True)) // item
 
 
 def padded(array: Array, shape: tuple[int, ...]) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from faltung import fourier, native
 from faltung.blocked import SCRATCH, Blocked
-from faltung.dtypes import Array
+from faltung.dtypes import Array, DType
 from faltung.geometry import Axis, Block, bands, boxes, cuts
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, direct, fft, reference
@@ -30,16 +30,14 @@ OUTPUTS = 1 << 27  # of a block, so that an interrupt waits no longer than for o
 
 
 def supports(problem: Problem) -> Verdict:
-    """Real floating sums along one, two or three axes."""
+    """Floating sums along one, two or three axes."""
     if not native.variants(FAMILY):
         return Verdict(False, "the compiled library is not there")
     along = spanned(problem)
     if not 1 <= len(along) <= 3 or any(axis.stride != 1 for axis in problem.geometry):
         return Verdict(False, "its windows lie along one to three axes, without strides")
-    if np.dtype(problem.arithmetic.accumulator).name not in ("float32", "float64"):
+    if problem.arithmetic.exact or fft.precision(problem) is None:
         return Verdict(False, f"no window is compiled for {problem.arithmetic.accumulator}")
-    if np.dtype(problem.taps.dtype).kind == "c":
-        return Verdict(False, "the taps are complex")
     found = tiling(problem)
     if found is None:
         return Verdict(False, "the kernel is longer than the windows")
@@ -59,24 +57,23 @@ def spanned(problem: Problem) -> tuple[Axis, ...]:
 
 def tiling(problem: Problem) -> Tiling | None:
     """Return the windows that take least."""
-    item = np.dtype(problem.arithmetic.accumulator).itemsize
-    return cheapest(spanned(problem), item)
+    return cheapest(spanned(problem), np.dtype(problem.arithmetic.accumulator))
 
 
 @lru_cache(maxsize=256)
-def cheapest(axes: tuple[Axis, ...], item: int) -> Tiling | None:
+def cheapest(axes: tuple[Axis, ...], dtype: DType) -> Tiling | None:
     """Return the windows that take least for all outputs, None where there are none."""
     loaded = native.library()
     if loaded is None or not 1 <= len(axes) <= 3:
         return None
     reach = tuple(axis.reach for axis in axes)
-    dtype, compiled = np.dtype(f"f{item}"), native.variants(FAMILY)
+    part, compiled = np.finfo(dtype).dtype, native.variants(FAMILY)
     fitting = [
         t
-        for t in (Tiling(side, reach) for side in loaded.radices)
-        if min(t.step) > 0 and t.depth <= loaded.deep and t.variant(dtype) in compiled
+        for t in (Tiling(side, reach, dtype.kind == "c") for side in loaded.radices)
+        if min(t.step) > 0 and t.depth <= loaded.deep and t.variant(part) in compiled
     ]
-    return min(fitting, key=lambda t: windows(axes, t) * stages(t, item), default=None)
+    return min(fitting, key=lambda t: windows(axes, t) * stages(t, dtype.itemsize), default=None)
 
 
 def windows(axes: tuple[Axis, ...], found: Tiling) -> int:
@@ -99,7 +96,7 @@ def within(problem: Problem) -> float:
     """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
     found = tiling(problem)
     assert found is not None
-    norm = float(np.linalg.norm(problem.taps.array.astype(np.float64).ravel()))
+    norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
     return error_bound(problem) * norm / problem.taps.absolute_sum * found.side
 
 
@@ -112,7 +109,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     convolved = {a for a, axis in zip(problem.axes, problem.geometry, strict=True) if axis.reach}
     batches = math.prod(n for a, n in enumerate(problem.result_shape) if a not in convolved)
     count = windows(axes, found)
-    alone = 2 if count == 1 else 1  # a window without another is transformed twice
+    alone = 2 if count == 1 and dtype.kind == "f" else 1  # without another it is transformed twice
     threads = min(native.processors(), max(1, count // 2))
     seconds = batches * count * alone * stages(found, dtype.itemsize) * machine.fused / threads
     copied = sum(
@@ -151,7 +148,9 @@ def error_bound(problem: Problem) -> float:
     assert found is not None
     eps = fft.eps_of(problem)
     result = problem.result_dtype
-    last = float(np.finfo(result).eps) if result.kind == "f" else 0.0
+    last = float(np.finfo(result).eps) if result.kind in "fc" else 0.0
+    if np.dtype(problem.arithmetic.accumulator).kind == "c":
+        last += eps  # products of complex taps and samples
     sums = 4 * eps * found.depth if found.depth > 1 else 0.0  # of products, plane by plane
     return math.sqrt(2) * (fourier.error(2 * found.side**2, eps) + sums) + last
 
@@ -190,7 +189,7 @@ class Fused:
         self.problem, self.dtype = problem, dtype
         self.noise = error_bound(problem)
         taps = problem.correlation_taps
-        self.gain = float(np.linalg.norm(taps.astype(np.float64).ravel()))
+        self.gain = float(np.linalg.norm(taps.astype(np.complex128).ravel()))
         self.total = problem.taps.absolute_sum
         self.blocked = Blocked(problem, self._blocks(found), dtype, dtype)
         self.convolved = [
@@ -200,7 +199,7 @@ class Fused:
         ]
         rest = [axis for axis in range(len(problem.shape)) if axis not in self.convolved]
         self.order = (*rest, *self.convolved)
-        laid = np.zeros([axis.reach + 1 for axis in problem.geometry])
+        laid = np.zeros([axis.reach + 1 for axis in problem.geometry], taps.dtype)
         laid[tuple(slice(None, None, axis.dilation) for axis in problem.geometry)] = taps
         laid = laid.transpose(np.argsort(problem.axes))
         laid = laid.reshape([axis.reach + 1 for axis in spanned(problem)])
@@ -233,13 +232,10 @@ class Fused:
         if self.problem.nonnegative:
             np.maximum(target, 0, out=target)
 
-    def _bad(self, one: Array, other: Array) -> tuple[bool, ...]:
-        """Whether the noise of a pair's greatest sample would hide what the usual ones give."""
-        tops = float(np.abs(one).max()), float(np.abs(other).max())
-        noise = self.noise * self.gain * max(tops)
-        return tuple(
-            0 < fft.usual(window) * self.total * fft.QUIET < noise for window in (one, other)
-        )
+    def _bad(self, windows: list[Array]) -> list[bool]:
+        """Whether the noise of the greatest sample would hide what the usual ones give."""
+        noise = self.noise * self.gain * max(float(np.abs(window).max()) for window in windows)
+        return [0 < fft.usual(window) * self.total * fft.QUIET < noise for window in windows]
 
     def _plain(self, window: Array, sums: Array) -> None:
         """Sum a window's outputs as the definition has it."""
