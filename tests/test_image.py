@@ -68,8 +68,7 @@ def test_orientation_palette_and_other_colour_models(tmp_path):
 @pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
 def test_filtering_keeps_size_and_dtype_and_saturates(dtype, shape):
     array = picture(shape, dtype)
-    for name in kernels.names():
-        kernel = kernels.get(name)
+    for kernel in filter(lambda k: k.ndim == 2, map(kernels.get, kernels.names())):
         y = image.filter(array, kernel)
         assert y.dtype == dtype
         assert y.shape == shape
