@@ -22,7 +22,7 @@ from faltung.dtypes import (
     plain_array,
     resolve,
 )
-from faltung.kernels import Kernel
+from faltung.kernels.kernel import Kernel
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise

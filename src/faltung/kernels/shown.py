@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,8 @@ def html(title: str, taps: NDArray[Any], notes: Sequence[str]) -> str:
 
     Kernels of one axis are a row; of kernels with more than two, the middle plane is shown.
     """
+    from html import escape
+
     plane = taps.reshape(1, -1) if taps.ndim == 1 else taps
     hidden = []
     while plane.ndim > 2:
