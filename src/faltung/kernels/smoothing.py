@@ -138,6 +138,7 @@ def disk(radius: float = 3) -> Kernel:
     corners = np.minimum(np.maximum(np.arange(-1, half + 1) + 0.5, 0), r)
     covered = quarter(corners[:, None], corners[None, :], r)
     areas = np.diff(np.diff(covered, axis=0), axis=1)
+    areas = np.maximum((areas + areas.T) / 2, 0.0)  # the same to the last bit both ways
     areas[0] *= 2  # the pixels on the axes lie in two quadrants, the middle one in four
     areas[:, 0] *= 2
     mirror = np.abs(np.arange(-half, half + 1))
