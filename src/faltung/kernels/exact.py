@@ -100,8 +100,8 @@ def full(a: Array, b: Array) -> Array:
 def split(taps: Array) -> list[list[int]] | None:
     """Return integers, one list for each axis, whose product the taps are; None where none are.
 
-    Lists but the first have no common divisor. The first number that is not 0 is positive in each
-    but the last.
+    Lists but the first have no common divisor. In each but the last the sum is positive or, where
+    it is 0, the last number that is not 0.
     """
     if not taps.any():
         return None
@@ -113,8 +113,6 @@ def split(taps: Array) -> list[list[int]] | None:
         common = math.gcd(*(int(n) for n in first))
         line = [int(n) // common for n in first]
         at = next(i for i, n in enumerate(line) if n)
-        if line[at] < 0:
-            line = [-n for n in line]
         heights = [int(row[at]) for row in rows]
         if any(h % line[at] for h in heights):
             return None
@@ -123,7 +121,8 @@ def split(taps: Array) -> list[list[int]] | None:
             return None
         parts.insert(0, line)
         rest = scales
-    first_line = [int(n) for n in rest]
-    if parts and next(n for n in first_line if n) < 0:
-        first_line, parts[-1] = [-n for n in first_line], [-n for n in parts[-1]]
-    return [first_line, *parts]
+    lines = [[int(n) for n in rest], *parts]
+    for n, line in enumerate(lines[:-1]):
+        if (sum(line) or next(tap for tap in reversed(line) if tap)) < 0:
+            lines[n], lines[-1] = [-tap for tap in line], [-tap for tap in lines[-1]]
+    return lines
