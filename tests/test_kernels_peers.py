@@ -210,3 +210,15 @@ def test_skimage_s_gabor(filters):
 
     # it divides by the integral of the Gaussian, ours by the sum of its taps, cut at 3 sigma
     np.testing.assert_allclose(middle(ours.array), middle(theirs.real), rtol=0.02, atol=1e-7)
+
+
+# ---- borders ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", kernels.names())
+def test_no_kernel_darkens_the_borders_of_a_flat_picture(name):
+    kernel = kernels.get(name)
+    flat = np.full((9, 11)[: kernel.ndim], 200.0)
+    for boundary in ("symmetric", "reflect", "edge", "wrap"):
+        y = getattr(faltung, kernel.operation)(flat, kernel, boundary=boundary)
+        same(y, np.full_like(flat, 200 * float(kernel.total)))

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from faltung.kernels import gaussians, gradients, signals, smoothing
@@ -138,6 +139,10 @@ class Family:
                     raise ValueError(f"{parameter.name} is given twice.")
                 named[argument] = value
             placed = []
+        try:
+            signature(self.make).bind(*placed, **named)
+        except TypeError as error:
+            raise ValueError(f"{error}.") from None
         return self.make(*placed, **named)
 
 
@@ -191,8 +196,8 @@ def families() -> tuple[Family, ...]:
                 Parameter("phase", "angle", -3600, 3600), cut), "8,45deg",
                ("4,0deg", "4,45deg", "8,0deg", "8,30deg", "8,0deg,phase=90deg",
                 "8,45deg,phase=90deg")),
-        Family("bilinear", up, signals.bilinear, (factor, axes), "2", ("3", "4")),
-        Family("bicubic", up, signals.bicubic, (factor, axes), "2", ("3", "4")),
+        Family("bilinear", up, signals.bilinear, (factor, few), "2", ("3", "4")),
+        Family("bicubic", up, signals.bicubic, (factor, few), "2", ("3", "4")),
         Family("shift", up, signals.shift,
                (Parameter("distance", "float", -1000, 1000),
                 Parameter("method", "word", words=signals.METHODS)), "1,2.5", (), (), True),
