@@ -8,7 +8,7 @@ reads and writes; what it cannot hold, such as colours of 16 bits, goes through 
 tifffile, which the extra ``faltung[deep]`` brings.
 """
 
-from faltung.image.filtering import SIGNED, filter, filter_plan
+from faltung.image.filtering import SIGNED, filter, filter_plan, filter_plans
 from faltung.image.formats import FORMATS, LARGEST, ImageError
 from faltung.image.gradients import Edges, edges
 from faltung.image.picture import Metadata, Picture
@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "filter",
     "filter_plan",
+    "filter_plans",
     "load",
     "loads",
     "read",

@@ -80,6 +80,24 @@ def filter_plan(
     )
 
 
+def filter_plans(
+    picture: Array, kernels: Sequence[Any], *, linear: bool = False, **laying: Any
+) -> list[Plan]:
+    """Return the plans of :func:`filter`: one for each kernel, on what the one before gives."""
+    clear = has_alpha(picture)
+    shape = (*picture.shape[:2], picture.shape[2] - 1) if clear else picture.shape
+    if len(kernels) == 1 and not (linear or clear):
+        return [filter_plan(shape, picture.dtype, kernels[0], **laying)]
+    floats = linear or clear
+    dtype = np.dtype(np.float32) if floats and picture.dtype.itemsize < 4 else picture.dtype
+    plans = []
+    for kernel in kernels:
+        check_kernel(kernel)
+        plans.append(plan(shape, dtype, kernel, axes=(0, 1), **laying))
+        shape, dtype = plans[-1].shape, plans[-1].dtype
+    return plans
+
+
 def check_kernel(kernel: Any) -> None:
     """Raise where a kernel has not two axes."""
     taps, _ = kernel_array(kernel)

@@ -119,20 +119,20 @@ def loads(content: bytes, *, name: str = "the data", max_pixels: int = LARGEST) 
         return decode(io.BytesIO(content), name, max_pixels)[0]
 
 
-def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[int, int]:
-    """Return the width and height that a file states, as they are stored; no pixel is read.
+def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[int, int, int]:
+    """Return the width, the height and the frames that a file states; no pixel is read.
 
     Examples
     --------
     >>> from faltung.demo import PHOTOGRAPH
     >>> size(PHOTOGRAPH)
-    (451, 300)
+    (451, 300, 1)
     """
     path = Path(path)
     with reading(path), path.open("rb") as file:
         try:
             with opened(file, path, max_pixels) as picture:
-                return picture.size
+                return *picture.size, getattr(picture, "n_frames", 1)
         except UnidentifiedImageError:
             file.seek(0)
             if file.read(4) not in TIFFS:
@@ -140,7 +140,7 @@ def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[in
             with tiff.pages_of(file, path) as pages:
                 width, height = pages[0].imagewidth, pages[0].imagelength
                 check_pixels(path, width, height, max_pixels)
-                return width, height
+                return width, height, len(pages)
 
 
 # ---- errors ----------------------------------------------------------------------------------
