@@ -168,7 +168,10 @@ def telling(name: object) -> Iterator[None]:
     except MemoryError:
         raise ImageError(f"{name}: the picture does not fit into memory.") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name}: the picture has more than {LARGEST:,} pixels.") from None
+        raise ImageError(
+            f"{name}: its pixels are more than the limit of {LARGEST:,}; if the file is to be "
+            "trusted, raise the limit with max_pixels (--max-pixels)."
+        ) from None
     except UnidentifiedImageError:
         kinds = ", ".join(READABLE)
         raise ImageError(f"{name}: this is no picture that can be read; use {kinds}.") from None
@@ -405,7 +408,8 @@ def metadata_of(picture: Image.Image, notes: dict[str, None]) -> Metadata:
         exif = upright(raw)
         if exif is None:
             notes["its EXIF is broken and was left out"] = None
-    dpi = resolution(info.get("dpi"))
+    stated = picture.format != "TIFF" or tiff.tag(picture, tiff.TiffTag.Resolution, None)
+    dpi = resolution(info.get("dpi")) if stated else None  # Pillow makes one up for a TIFF
     turned = picture.format == "TIFF" and tiff.tag(picture, tiff.TiffTag.Orientation, 1)
     if dpi and (turned or orientation(picture)) in (5, 6, 7, 8):
         dpi = dpi[::-1]

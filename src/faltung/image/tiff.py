@@ -25,6 +25,7 @@ class TiffTag(IntEnum):
     Orientation = 274  # EXIF's too
     Samples = 277
     RowsPerStrip = 278
+    Resolution = 282  # across
     Planar = 284  # 2: channel after channel
     ColorMap = 320
     ExtraSamples = 338  # 1: alpha that the colours are multiplied with, 2: alpha
