@@ -16,7 +16,7 @@ import click
 
 from faltung import __version__
 from faltung.cli.calibrate import calibrate_command
-from faltung.cli.common import colour, fail
+from faltung.cli.common import Interrupted, colour, fail
 from faltung.cli.compare import compare_command
 from faltung.cli.demo import demo_command
 from faltung.cli.edges import edges_command
@@ -92,8 +92,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(error.format_message() + hint)
     except click.ClickException as error:
         return fail(error.format_message())
-    except (KeyboardInterrupt, click.Abort) as error:
-        return fail(str(error) or "interrupted.", 130)
+    except Interrupted as error:
+        return fail(str(error), 130)
+    except (KeyboardInterrupt, click.Abort):
+        return fail("interrupted.", 130)
     except BrokenPipeError:
         # Python would complain once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from faltung import image, native
-from faltung.cli.common import FORMATS, fail, printable, say
+from faltung.cli.common import FORMATS, Interrupted, fail, printable, say
 from faltung.cli.jobs import STREAM, Job, Jobs, plan_jobs
 from faltung.cli.pool import Failure, each
 
@@ -134,6 +134,8 @@ def run(options: Files, change: Change, before: Callable[[Job], None] | None = N
     workers = options.workers or native.get_workers()
     task = Task(change, options.quality, options.max_pixels, options.kind, workers)
     if jobs.several:
+        if before is not None:
+            raise click.UsageError("--explain takes one picture.")
         return run_several(jobs, task, options, workers)
     (job,) = jobs.jobs
     if options.skip_existing and Path(job.target).is_file():
@@ -206,7 +208,7 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
                     progress.update(1)
     except KeyboardInterrupt:
         outcomes.close()
-        raise KeyboardInterrupt(
+        raise Interrupted(
             f"interrupted; {done} of {len(left)} pictures are written. Run it again with "
             "--skip-existing for the others."
         ) from None
@@ -222,7 +224,7 @@ def summary(jobs: Jobs, done: int, failed: int, skipped: int, seconds: float) ->
     if failed:
         parts.append(f"{failed} failed")
     if jobs.others:
-        parts.append(f"{jobs.others} other files left out")
+        parts.append(f"{jobs.others} other {'file' if jobs.others == 1 else 'files'} left out")
     return ", ".join(parts)
 
 

@@ -17,6 +17,11 @@ FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp"
 FORMATS |= {"pnm": ".pnm"}
 KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
 
+
+class Interrupted(Exception):  # noqa: N818  (no error)
+    """Ctrl-C, with a line on what was done; click takes a KeyboardInterrupt for itself."""
+
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -119,7 +119,7 @@ def enlist(task: Callable[[Job], Result]) -> Member[Result]:
     # forking is quick, and this process has no threads that a copy would miss
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, task), daemon=True)
+    process = context.Process(target=serve, args=(there, here, task), daemon=True)
     process.start()
     there.close()  # so that its end is the end of the pipe
     return Member(process, here)
@@ -138,8 +138,9 @@ def dismiss(crew: Sequence[Member[Any]]) -> None:
             member.process.join()
 
 
-def serve(pipe: Connection, task: Callable[[Job], Any]) -> None:
+def serve(pipe: Connection, other: Connection, task: Callable[[Job], Any]) -> None:
     """Do jobs until there are no more; what is being written is finished or taken away."""
+    other.close()  # a copy of this end would keep the pipe open after the death of its owner
 
     def terminated(*_arguments: object) -> None:
         raise SystemExit(143)  # unwinds, so that no unfinished file stays

@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> Array:
     (300, 451, 3)
     """
     path = Path(path)
-    with reading(path), path.open("rb") as file:
+    with reading(path, max_pixels), path.open("rb") as file:
         picture, several = decode(file, path, max_pixels, every=False)
     if several:
         warnings.warn(f"{path}: holds several pictures; only the first is read.", stacklevel=2)
@@ -103,7 +103,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> Picture:
     ('PNG', 1, ())
     """
     path = Path(path)
-    with reading(path), path.open("rb") as file:
+    with reading(path, max_pixels), path.open("rb") as file:
         return decode(file, path, max_pixels)[0]
 
 
@@ -115,7 +115,7 @@ def loads(content: bytes, *, name: str = "the data", max_pixels: int = LARGEST) 
     >>> loads(b"P5 2 1 255 ab").frames[0].tolist()
     [[97, 98]]
     """
-    with telling(name):
+    with telling(name, max_pixels):
         return decode(io.BytesIO(content), name, max_pixels)[0]
 
 
@@ -129,7 +129,7 @@ def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[in
     (451, 300, 1)
     """
     path = Path(path)
-    with reading(path), path.open("rb") as file:
+    with reading(path, max_pixels), path.open("rb") as file:
         try:
             with opened(file, path, max_pixels) as picture:
                 return *picture.size, getattr(picture, "n_frames", 1)
@@ -147,9 +147,9 @@ def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[in
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, limit: int) -> Iterator[None]:
     """Check that a path is a file, and turn what goes wrong with it into errors of one line."""
-    with telling(path):
+    with telling(path, limit):
         if not path.exists():
             raise ImageError(f"{path}: there is no such file.")
         if not path.is_file():  # opening a FIFO would wait for its writer
@@ -158,7 +158,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def telling(name: object) -> Iterator[None]:
+def telling(name: object, limit: int) -> Iterator[None]:
     """Turn whatever a codec raises into an error of one line."""
     try:
         with quiet():
@@ -169,8 +169,8 @@ def telling(name: object) -> Iterator[None]:
         raise ImageError(f"{name}: the picture does not fit into memory.") from None
     except Image.DecompressionBombError:
         raise ImageError(
-            f"{name}: its pixels are more than the limit of {LARGEST:,}; if the file is to be "
-            "trusted, raise the limit with max_pixels (--max-pixels)."
+            f"{name}: its pixels are more than the limit of {min(limit, LARGEST):,}; if the file "
+            "is to be trusted, raise the limit with max_pixels (--max-pixels)."
         ) from None
     except UnidentifiedImageError:
         kinds = ", ".join(READABLE)

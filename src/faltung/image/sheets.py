@@ -71,9 +71,18 @@ def contact_sheet(
         left = MARGIN + number % columns * (width + MARGIN)
         top = MARGIN + number // columns * (cell + CAPTION + MARGIN)
         sheet.paste(thumb, (left, top))
-        draw.text((left, top + thumb.height + 8), title, INK, large)
-        draw.text((left, top + thumb.height + 34), note, FAINT, small)
+        draw.text((left, top + thumb.height + 8), fitting(draw, title, large, width), INK, large)
+        draw.text((left, top + thumb.height + 34), fitting(draw, note, small, width), FAINT, small)
     return np.asarray(sheet)
+
+
+def fitting(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
+    """Return a text, cut where it is too long for its place."""
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(f"{text}...", font) > width:
+        text = text[:-1]
+    return f"{text}..."
 
 
 def compare(
