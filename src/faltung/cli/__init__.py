@@ -1,0 +1,122 @@
+"""The ``faltung`` command: thin over the library, one file for each command.
+
+A user's mistake is one line on standard error and exit status 2; an interrupt is 130.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from faltung import __version__
+from faltung.cli.calibrate import calibrate_command
+from faltung.cli.common import Interrupted, colour, fail
+from faltung.cli.compare import compare_command
+from faltung.cli.demo import demo_command
+from faltung.cli.edges import edges_command
+from faltung.cli.explain import explain_command
+from faltung.cli.filter import filter_command
+from faltung.cli.kernels import kernels_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="faltung")
+def cli() -> None:
+    """Convolution of pictures, with kernels by name or by their numbers.
+
+    \b
+    Examples:
+      faltung demo
+      faltung kernels sharpen
+      faltung filter photo.jpg --kernel edge -o edges.png
+      faltung filter holiday/ --kernel gaussian:2 -o soft/
+      faltung edges photo.jpg -o edges.png
+      faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
+      faltung explain --shape 2160x3840 --kernel gaussian:5
+
+    Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
+    after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
+
+    \b
+    Completion, in bash (zsh and fish alike), in ~/.bashrc:
+      eval "$(_FALTUNG_COMPLETE=bash_source faltung)"
+    """
+
+
+for command in (
+    filter_command,
+    edges_command,
+    compare_command,
+    kernels_command,
+    demo_command,
+    explain_command,
+    calibrate_command,
+):
+    cli.add_command(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Examples
+    --------
+    >>> run(["kernels", "identity"])
+    identity  (3x3)
+      0 0 0
+      0 1 0
+      0 0 0
+    Leaves the picture.
+    Source: the usual table of image processing kernels; Gonzalez and Woods (2018), ch. 3.
+    0
+    """
+    if os.environ.get("FALTUNG_TRACEBACK") == "1":  # to find a fault of ours
+        cli.main(arguments, prog_name="faltung", standalone_mode=False)
+        return 0
+    try:
+        status = cli.main(arguments, prog_name="faltung", standalone_mode=False, color=colour())
+        if sys.stdout is not None:  # None where it was closed
+            sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        with suppress(OSError):
+            click.echo(error.format_message())
+        return 2
+    except click.UsageError as error:
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        return fail(error.format_message() + hint)
+    except click.ClickException as error:
+        return fail(error.format_message())
+    except Interrupted as error:
+        return fail(str(error), 130)
+    except (KeyboardInterrupt, click.Abort):
+        return fail("interrupted.", 130)
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return fail("there is not enough memory for this picture and kernel.")
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        return fail(str(error))
+
+
+def main() -> None:
+    """Run the command and end the process."""
+
+    def terminated(*_arguments: object) -> None:
+        raise SystemExit(143)  # unwinds, so that no unfinished file stays
+
+    def warned(message: Warning | str, *_details: object, **_more: object) -> None:
+        click.echo(f"faltung: warning: {message}", err=True)
+
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), terminated)
+    warnings.showwarning = warned
+    sys.exit(run())
