@@ -55,6 +55,20 @@ from faltung.kernels import Kernel
 def test_parameters_come_by_place_or_by_name(text, wanted):
     assert kernels.parse(text) == wanted
     assert kernels.get(text) == wanted
+    assert kernels.get(wanted.name) == wanted  # the name says everything
+
+
+def test_names_say_what_is_not_as_usual():
+    for kernel in (
+        kernels.box(3, axes=1), kernels.gaussian(2, cut=3, axes=1, order=2, kind="discrete"),
+        kernels.log(2, cut=5), kernels.dog(1, 2, cut=3), kernels.unsharp(1, cut=3),
+        kernels.steerable(2, 10, order=2, cut=3), kernels.gabor(5, sigma=2, aspect=1, cut=2),
+        kernels.savitzky_golay(5, 2, derivative=1, spacing=0.5), kernels.bicubic(3, axes=1),
+        kernels.sobel(5, 0, 1), kernels.exponential_age(0.5, 7), kernels.shift(0.5, -1.25),
+        kernels.shift(0.25, method="lanczos"), kernels.shift(-3), kernels.binomial(3, axes=3),
+    ):  # fmt: skip
+        assert kernels.get(kernel.name) == kernel
+    assert kernels.log(2, balanced=False).name != kernels.log(2).name
 
 
 @pytest.mark.parametrize("name", kernels.names())
@@ -263,16 +277,15 @@ def test_what_is_nearest():
     assert {"sobel.x", "sobel.y"} & set(names)
     assert kernels.nearest(noisy)[0].score < 1
     near = kernels.nearest([0.25, 0.5, 0.25], 1)[0]  # one axis
-    assert near.score < 1 or near.kernel.ndim == 1
+    assert (near.kernel.name, near.turns) == ("binomial:3,axes=1", 0)
+    column = kernels.nearest([[1], [2], [1]], 1)[0]
+    assert (column.kernel.name, column.score) == ("binomial:3,axes=1", near.score)
     assert kernels.nearest([-1, 0, 1], 1)[0].kernel.name == "savgol:3,1,deriv=1"
-    blur = kernels.nearest(kernels.gaussian(2.1).array, 2)
-    assert {near.kernel.name for near in blur} <= {"gaussian:2", "gaussian:2.5"} | {
-        near.kernel.name for near in blur if near.score > 0.99
-    }
-    mirrored = kernels.motion(9, 30).array[:, ::-1]
-    turned = kernels.motion(9, 30).rotated90()
-    assert kernels.nearest(turned, 1)[0].score == kernels.nearest(kernels.motion(9, 30), 1)[0].score
-    assert kernels.nearest(mirrored, 1)[0].score <= 1
+    assert kernels.nearest(kernels.gaussian(2.1), 1)[0].kernel.name == "gaussian:2"
+    rising = kernels.motion(15, 30)
+    assert kernels.nearest(rising.rotated90(), 1)[0].score == pytest.approx(1)
+    mirrored = kernels.nearest(rising.array[:, ::-1], 100)  # 150 degrees is another kernel
+    assert {n.kernel.name: n.score for n in mirrored}["motion:15,30deg"] < 0.9
     assert len(kernels.nearest(np.ones((2, 2)), 5)) == 5
     assert kernels.nearest(np.ones((2, 2)), 1)[0].kernel.name == "haar.ll"
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 import click
 
 from faltung import __version__
+from faltung.cli.analyse import analyse_command
 from faltung.cli.calibrate import calibrate_command
 from faltung.cli.common import Interrupted, colour, fail
 from faltung.cli.compare import compare_command
@@ -38,6 +39,7 @@ def cli() -> None:
       faltung filter holiday/ --kernel gaussian:2 -o soft/
       faltung edges photo.jpg -o edges.png
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
+      faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
@@ -54,6 +56,7 @@ for command in (
     edges_command,
     compare_command,
     kernels_command,
+    analyse_command,
     demo_command,
     explain_command,
     calibrate_command,
@@ -66,13 +69,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> run(["kernels", "identity"])
+    >>> run(["kernels", "identity"])  # doctest: +ELLIPSIS
     identity  (3x3)
       0 0 0
       0 1 0
       0 0 0
     Leaves the picture.
     Source: the usual table of image processing kernels; Gonzalez and Woods (2018), ch. 3.
+    ...
     0
     """
     if os.environ.get("FALTUNG_TRACEBACK") == "1":  # to find a fault of ours

@@ -103,8 +103,8 @@ class Family:
     @property
     def form(self) -> str:
         """How it is asked for, as in ``gaussian:SIGMA``."""
-        repeated = ",..." if self.many else ""
-        return f"{self.name}:{self.parameters[0].name.upper()}{repeated}"
+        placed = [] if self.many else [p.name for p in self.parameters][: self.usual.count(",") + 1]
+        return f"{self.name}:{','.join(placed).upper() or 'DISTANCE,...'}"
 
     def kernel(self, text: str) -> Kernel:
         """Return the kernel of parameters as text, or raise ValueError."""
@@ -163,13 +163,16 @@ def families() -> tuple[Family, ...]:
     odd = Parameter("n", "int", 3, 31, "size")
     order8 = Parameter("n", "int", 1, 8, "order")
     return (
-        Family("box", smooth, smoothing.box, (size, few), "3", ("5", "7", "9")),
+        Family("box", smooth, smoothing.box, (size, few), "3",
+               ("5", "7", "9", "2,axes=1", "3,axes=1", "5,axes=1", "2")),
         Family("gaussian", smooth, gaussians.gaussian,
                (sigma, Parameter("order", "orders"), kind, cut, axes), "1",
                ("0.5", "1.5", "2", "2.5", "3", "5", "1,order=1", "2,order=1", "1,order=2",
-                "2,order=2", "1,order=1/1", "2,order=1/1")),
-        Family("tent", smooth, smoothing.tent, (size, few), "5", ("3", "7", "9")),
-        Family("binomial", smooth, smoothing.binomial, (small, axes), "5", ("3", "7", "9")),
+                "2,order=2", "1,order=1/1", "2,order=1/1", "1,axes=1", "2,axes=1",
+                "1,order=1,axes=1", "2,order=1,axes=1")),
+        Family("tent", smooth, smoothing.tent, (size, few), "5", ("3", "7", "9", "5,axes=1")),
+        Family("binomial", smooth, smoothing.binomial, (small, axes), "5",
+               ("3", "7", "9", "3,axes=1", "5,axes=1")),
         Family("disk", smooth, smoothing.disk, (Parameter("radius", "float", 0.1, 300),), "3",
                ("1", "1.5", "2", "5")),
         Family("motion", smooth, smoothing.motion,

@@ -50,6 +50,17 @@ def choice(family: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def marks(**given: Any) -> str:
+    """Return parameters as a name says them, those that are None or an empty text left out."""
+    texts = {name: written(v) if isinstance(v, float) else v for name, v in given.items()}
+    return "".join(f",{name}={text}" for name, text in texts.items() if text not in (None, ""))
+
+
+def unusual(value: Any, usual: Any) -> Any:
+    """Return a value where it is not the usual one."""
+    return None if value == usual else value
+
+
 def written(number: float) -> str:
     """Write a number in full, without the zero of a whole one."""
     return repr(number).removesuffix(".0") if math.isfinite(number) else str(number)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from faltung.kernels.checks import choice, number, whole, written
+from faltung.kernels.checks import choice, marks, number, unusual, whole, written
 from faltung.kernels.kernel import MOST, Kernel
 from faltung.kernels.smoothing import direction
 from faltung.kernels.tables import identity
@@ -96,7 +96,12 @@ def gaussian(
     choice("gaussian", "kind", kind, KINDS)
     lines = {n: tuple(profile(width, math.ceil(reach), n, kind)) for n in set(orders)}
     profiles = tuple(lines[n] for n in orders)
-    marks = "".join(f",{name}={value}" for name, value in marks_of(orders, kind, float(cut)))
+    mark = marks(
+        order=written_orders(orders),
+        kind=unusual(kind, "sampled"),
+        cut=unusual(float(cut), 4.0),
+        axes=unusual(count, 2),
+    )
     derivative = f"Derivative of order {', '.join(map(str, orders))} of a" if any(orders) else "A"
     usual = kind == "sampled" and not any(orders)
     about = (
@@ -106,7 +111,7 @@ def gaussian(
         else f"{derivative} Gaussian of sigma {written(width)}, {kind}."
     )
     return Kernel(
-        f"gaussian:{written(width)}{marks}",
+        f"gaussian:{written(width)}{mark}",
         tuple(map(len, profiles)),
         (),
         about=about,
@@ -125,16 +130,11 @@ def orders_of(order: Any, axes: int) -> tuple[int, ...]:
     return tuple(whole("gaussian", "order", n, 0, GREATEST_ORDER) for n in given)
 
 
-def marks_of(orders: tuple[int, ...], kind: str, cut: float) -> Iterable[tuple[str, str]]:
-    """Yield what a Gaussian's name says besides sigma: what is not as usual."""
+def written_orders(orders: tuple[int, ...]) -> str:
+    """Return the orders as a name says them; none where there is no derivative."""
     if any(orders[:-1]):
-        yield "order", "/".join(map(str, orders))
-    elif orders[-1]:
-        yield "order", str(orders[-1])
-    if kind != "sampled":
-        yield "kind", kind
-    if cut != 4:
-        yield "cut", written(cut)
+        return "/".join(map(str, orders))
+    return str(orders[-1]) if orders[-1] else ""
 
 
 def profile(sigma: float, reach: int, order: int, kind: str) -> list[float]:
@@ -219,7 +219,8 @@ def log(sigma: float = 2, *, cut: float = 4.0, balanced: bool = True) -> Kernel:
     if balanced:
         kernel = kernel - gaussian(width, cut=cut) * float(kernel.total)
     about = f"Laplacian of a Gaussian of sigma {written(width)}. Any: log:SIGMA."
-    return kernel.renamed(f"log:{written(width)}", about, LOG_SOURCE)
+    mark = marks(cut=unusual(cut, 4.0)) + ("" if balanced else ",unbalanced")
+    return kernel.renamed(f"log:{written(width)}{mark}", about, LOG_SOURCE)
 
 
 def dog(sigma: float = 1, wider: float | None = None, *, cut: float = 4.0) -> Kernel:
@@ -249,6 +250,7 @@ def dog(sigma: float = 1, wider: float | None = None, *, cut: float = 4.0) -> Ke
     wide = 1.6 * narrow if wider is None else number("dog", "wider", wider, narrow, 100, above=True)
     cut = number("dog", "cut", cut, 1, 10)
     name = f"dog:{written(narrow)}" + ("" if wider is None else f",{written(wide)}")
+    name += marks(cut=unusual(cut, 4.0))
     about = (
         f"Gaussian of sigma {written(narrow)} minus one of {written(round(wide, 12))}; sums to 0."
     )
@@ -281,6 +283,7 @@ def unsharp(sigma: float = 1, amount: float = 1, *, cut: float = 4.0) -> Kernel:
     amount = number("unsharp", "amount", amount, 0, 100)
     cut = number("unsharp", "cut", cut, 1, 10)
     name = f"unsharp:{written(width)}" + ("" if amount == 1 else f",{written(amount)}")
+    name += marks(cut=unusual(cut, 4.0))
     about = (
         f"The picture plus {written(amount)} times its difference from a Gaussian of sigma "
         f"{written(width)}; sums to 1."
@@ -366,7 +369,7 @@ def steerable(sigma: float = 2, angle: float = 0, *, order: int = 1, cut: float 
     else:
         basis = (((0, 2), c * c), ((1, 1), -2 * c * s), ((2, 0), s * s))  # type: ignore[assignment]
     taps = sum(gaussian(width, cut=cut, order=o).array * weight for o, weight in basis)
-    mark = "" if order == 1 else ",order=2"
+    mark = marks(order=unusual(str(order), "1"), cut=unusual(cut, 4.0))
     return Kernel.of(
         taps,
         f"steerable:{written(width)},{written(degrees)}deg{mark}",
@@ -438,7 +441,12 @@ def gabor(
     # odd and even to the last bit
     cosine, sine = direction(turn)
     waves = np.cos(2 * np.pi * u / wave) * cosine - np.sin(2 * np.pi * u / wave) * sine
-    mark = "" if turn == 0 else f",phase={written(turn)}deg"
+    mark = marks(
+        sigma=None if sigma is None else width,
+        aspect=unusual(aspect, 0.5),
+        phase=f"{written(turn)}deg" if turn else "",
+        cut=unusual(cut, 3.0),
+    )
     return Kernel.of(
         under * waves / under.sum(),
         f"gabor:{written(wave)},{written(degrees)}deg{mark}",

@@ -40,7 +40,7 @@ def sobel(size: int = 3, dx: int = 1, dy: int = 0) -> Kernel:
         kernel.shape,
         kernel.numerators,
         about=f"Derivative of order {dx} to the right and {dy} downwards, smoothed. "
-        "Any odd side: sobel.x:N.",
+        f"Any odd side: sobel.{'y' if dy else 'x'}:N.",
         source="Source: Sobel and Feldman (1968); larger sizes by Danielsson and Seger (1990).",
     )
 

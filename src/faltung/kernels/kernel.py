@@ -343,7 +343,7 @@ class Kernel:
         --------
         >>> from faltung.kernels import binomial
         >>> binomial(3, axes=1).compose(binomial(3, axes=1))
-        <Kernel binomial:3 then binomial:3: [1, 4, 6, 4, 1] / 16>
+        <Kernel binomial:3,axes=1 then binomial:3,axes=1: [1, 4, 6, 4, 1] / 16>
         """
         other = Kernel.of(other, operation=self.operation)
         if other.ndim != self.ndim:

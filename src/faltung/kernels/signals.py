@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.kernels.checks import choice, number, odd, whole, written
+from faltung.kernels.checks import choice, marks, number, odd, unusual, whole, written
 from faltung.kernels.exact import lowest
 from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import HAAR
@@ -162,6 +162,7 @@ def savitzky_golay(
         gap = number("savgol", "spacing", spacing, 0, math.inf, above=True)
         exact = gap if isinstance(spacing, (float, np.floating)) else spacing
         kernel = kernel / exact**derivative if derivative else kernel
+        mark += f",spacing={spacing}" if derivative else ""
     return kernel.renamed(
         f"savgol:{width},{degree}{mark}",
         f"{what} polynomial of degree {degree} fitted to {width} samples. "
@@ -217,8 +218,9 @@ def shift(*distances: float, method: str = "linear") -> Kernel:
     """Return the kernel that moves the samples along each axis.
 
     A whole distance is one tap. A fraction is interpolated: by the line between two samples, Keys'
-    cubic through four, or a windowed sinc over six, whose taps are scaled to sum to 1. It is
-    written for convolution, in which ``y[i] = x[i - distance]``.
+    cubic through four, or a windowed sinc over six, whose taps are scaled to sum to 1. Along one
+    axis it is written for convolution, in which ``y[i] = x[i - distance]``; of more axes, as other
+    kernels for pictures, for correlation.
 
     Parameters
     ----------
@@ -249,6 +251,7 @@ def shift(*distances: float, method: str = "linear") -> Kernel:
     kernel = kernels[0]
     for other in kernels[1:]:
         kernel = kernel.outer(other)
+    kernel = kernel.flipped() if len(kernels) > 1 else kernel
     far = ",".join(written(d) for d in moved)
     fraction = any(d != round(d) for d in moved)
     mark = f",method={method}" if fraction and method != "linear" else ""
@@ -329,7 +332,8 @@ def upsampling(name: str, line: Kernel, factor: int, about: str, source: str, ax
     """Return the product along each axis, with what every interpolation has to say."""
     kernel = reduce(Kernel.outer, [line] * axes)
     about += f" for a picture with {factor - 1} zeros between its pixels; sums to {factor**axes}."
-    return kernel.renamed(f"{name}:{factor}", about, source)
+    name = f"{name}:{factor}{marks(axes=unusual(axes, 2))}"
+    return kernel.renamed(name, about, source)
 
 
 def bilinear(factor: int = 2, *, axes: int = 2) -> Kernel:
@@ -352,7 +356,7 @@ def bilinear(factor: int = 2, *, axes: int = 2) -> Kernel:
     --------
     >>> import faltung
     >>> bilinear(2, axes=1)
-    <Kernel bilinear:2: [1, 2, 1] / 2>
+    <Kernel bilinear:2,axes=1: [1, 2, 1] / 2>
     >>> faltung.convolve([10, 0, 20, 0, 30], bilinear(2, axes=1)).tolist()
     [10.0, 15.0, 20.0, 25.0, 30.0]
     """
@@ -381,7 +385,7 @@ def bicubic(factor: int = 2, *, axes: int = 2) -> Kernel:
     Examples
     --------
     >>> bicubic(2, axes=1)
-    <Kernel bicubic:2: [-1, 0, 9, 16, 9, 0, -1] / 16>
+    <Kernel bicubic:2,axes=1: [-1, 0, 9, 16, 9, 0, -1] / 16>
     """
     n, axes = whole("bicubic", "factor", factor, 1, 64), whole("bicubic", "axes", axes, 1, 3)
     taps = [keys(Fraction(i, n)) for i in range(1 - 2 * n, 2 * n)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.kernels.checks import number, whole, written
+from faltung.kernels.checks import marks, number, unusual, whole, written
 from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import USUAL
 
@@ -40,7 +40,8 @@ def box(size: int = 3, *, axes: int = 2) -> Kernel:
     size, axes = size.__index__(), whole("box", "axes", axes, 1, 32)
     pixels = f"{' x '.join([str(size)] * axes)} pixels" if axes > 1 else f"{size} samples"
     about = f"Average of {pixels}; sums to 1. Any side: box:N."
-    return Kernel(f"box:{size}", (size,) * axes, (1,) * size**axes, size**axes, about, USUAL)
+    name = f"box:{size}{marks(axes=unusual(axes, 2))}"
+    return Kernel(name, (size,) * axes, (1,) * size**axes, size**axes, about, USUAL)
 
 
 def product(name: str, taps: list[int], axes: int, about: str, source: str) -> Kernel:
@@ -49,7 +50,7 @@ def product(name: str, taps: list[int], axes: int, about: str, source: str) -> K
     kernel = line
     for _ in range(axes - 1):
         kernel = kernel.outer(line)
-    return kernel.renamed(name, about, source)
+    return kernel.renamed(name + marks(axes=unusual(axes, 2)), about, source)
 
 
 def tent(size: int = 3, *, axes: int = 2) -> Kernel:
@@ -73,7 +74,7 @@ def tent(size: int = 3, *, axes: int = 2) -> Kernel:
     Examples
     --------
     >>> tent(5, axes=1)
-    <Kernel tent:5: [1, 2, 3, 2, 1] / 9>
+    <Kernel tent:5,axes=1: [1, 2, 3, 2, 1] / 9>
     """
     size, axes = whole("tent", "size", size, 1, 1001), whole("tent", "axes", axes, 1, 4)
     taps = [min(i + 1, size - i) for i in range(size)]
@@ -102,7 +103,7 @@ def binomial(size: int = 3, *, axes: int = 2) -> Kernel:
     Examples
     --------
     >>> binomial(5, axes=1)
-    <Kernel binomial:5: [1, 4, 6, 4, 1] / 16>
+    <Kernel binomial:5,axes=1: [1, 4, 6, 4, 1] / 16>
     """
     size, axes = whole("binomial", "size", size, 1, 61), whole("binomial", "axes", axes, 1, 4)
     taps = [math.comb(size - 1, i) for i in range(size)]
