@@ -335,3 +335,41 @@ def test_reading_from_several_threads_leaves_the_filters_of_warnings_alone(tmp_p
     for thread in threads:
         thread.join()
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_both_ways_to_a_jpeg_give_the_same_bits(tmp_path, monkeypatch, subsampling, mode):
+    pytest.importorskip("imagecodecs", reason="the extra faltung[deep] is not installed")
+    icc = ICC * 30 if mode == "RGB" else None  # more than a segment holds
+    options = {"subsampling": subsampling} if mode == "RGB" else {}
+    if icc:
+        options["icc_profile"] = icc
+    photograph(mode, (301, 203)).save(
+        tmp_path / "a.jpg", quality=90, dpi=(300, 150), exif=exif(6), **options
+    )
+    found = {}
+    for way in ("imagecodecs", "Pillow"):
+        if way == "Pillow":
+            monkeypatch.setattr(image.reading.jpeg, "codecs", lambda: None)
+        picture = image.load(tmp_path / "a.jpg")
+        image.save(tmp_path / f"{way}.jpg", picture, quality=85)
+        found[way] = picture, image.load(tmp_path / f"{way}.jpg")
+    for one, other in zip(*found.values(), strict=True):
+        np.testing.assert_array_equal(one.frames[0], other.frames[0])
+        assert one.metadata == other.metadata
+    written = found["Pillow"][1].metadata
+    assert written.icc == icc
+    assert written.dpi == (150, 300)
+    assert b"a maker" in written.exif
+
+
+def test_a_jpeg_that_ends_too_early_is_left_to_pillow(tmp_path):
+    photograph(size=(301, 203)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    for cut in (len(content) // 2, len(content) - 2):
+        (tmp_path / "b.jpg").write_bytes(content[:cut])
+        with pytest.raises(image.ImageError, match="truncated"):
+            image.read(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").write_bytes(content + b"what a camera puts behind")
+    np.testing.assert_array_equal(image.read(tmp_path / "b.jpg"), image.read(tmp_path / "a.jpg"))

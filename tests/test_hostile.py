@@ -121,6 +121,9 @@ def attempt(path, capsys, *options):
         # kernel's zeros spread NaN and infinity
         first, result = first.frames[0], result.frames[0]
         if path.suffix not in (".jpg", ".gif") and first.dtype.kind != "f":
+            if path.suffix == ".webp" and first.shape != result.shape:  # it drops such an alpha
+                assert (first[:, :, 3] == 255).all()
+                first = first[:, :, :3]
             np.testing.assert_array_equal(first, result)
         target.unlink()
     assert sorted(p.name for p in path.parent.iterdir()) == before

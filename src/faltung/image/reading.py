@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, JpegImagePlugin, PpmImagePlugin, UnidentifiedImageError
 
-from faltung.image import tiff
+from faltung.image import jpeg, tiff
 from faltung.image.formats import (
     LARGEST,
     READABLE,
@@ -282,7 +282,10 @@ def frame(picture: Image.Image, file: BinaryIO, number: int, name: object) -> tu
         tiff.mend_palette(picture)
         array, note = pixels(picture, name)  # Pillow turns it upright as it loads
         return tiff.meant(picture, array), note
-    if is_deep_colour(picture):
+    fast = jpeg.decode(picture, file) if picture.format in ("JPEG", "MPO") else None
+    if fast is not None:
+        array, note = fast, ""
+    elif is_deep_colour(picture):
         array, note = read_deep(picture, file, name), ""
     else:
         array, note = pixels(picture, name)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from faltung.image import tiff
+from faltung.image import jpeg, tiff
 from faltung.image.formats import FORMATS, HOLDS, Array, ImageError, extra, has_alpha, is_picture
 from faltung.image.picture import LONGEST_SEGMENT, Metadata, Picture, fits
 
@@ -252,6 +252,8 @@ def encoded(
 ) -> memoryview:
     """Return the bytes of a file."""
     first = frames[0]
+    if kind == "JPEG" and (done := jpeg.encode(first, metadata, quality)) is not None:
+        return memoryview(done)
     file = io.BytesIO()
     deep = first.dtype != np.uint8
     if kind == "TIFF" and any(tiff.needs_tifffile(array) for array in frames):
