@@ -17,7 +17,7 @@ from faltung import image, kernels
 from faltung.cli.gallery import photograph, shown
 
 TARGET = Path(__file__).parent / "kernels.png"
-COLUMNS, WIDTH = 9, 200
+COLUMNS, WIDTH = 9, 212  # as wide as the picture, so that nothing is resampled
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def test_the_gallery_holds_every_kernel_and_needs_no_other_file(tmp_path, capsys
     for name in kernels.names():
         assert f"<b>{name}  (" in page
     with Image.open(io.BytesIO(base64.b64decode(pictures[0]))) as first:
-        assert first.size == (200, 148)
+        assert first.size == (212, 148)
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faltung.kernels import Kernel, get, groups
 
-CUT = np.s_[40:188, 90:290]  # of the photograph: an eye, and fur in all directions
+CUT = np.s_[40:188, 84:296]  # of the photograph: an eye, and fur in all directions
 WHOLE = 99  # per cent of the pixels that a gain does not clip
 STYLE = (
     "body{font:15px/1.45 sans-serif;margin:2em auto;max-width:76em;color:#222;background:#faf9f6}"
