@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ SIZE = (4000, 3000)
 KERNELS = ("gaussian:2", "sharpen")
 SAMPLES = ("astronaut", "cat", "coffee", "rocket")
 INTERVAL = 0.1  # seconds between two looks at the memory
-WAYS = ("pictures in threads", "filters in threads")
+WAYS = ("pictures", "filters")
 
 
 # ---- the photographs -------------------------------------------------------------------------
@@ -114,30 +113,10 @@ def filters(pictures: list[Array], count: int, number: int, repeats: int) -> dic
 # ---- the whole command -----------------------------------------------------------------------
 
 
-def with_opencv(source: Path, target: Path, name: str, number: int, way: str) -> None:
-    """Do what the command does, as a script of OpenCV would: read, filter, write."""
-    cv2 = peer("cv2")
-    assert cv2 is not None
-    taps = np.asarray(kernels.parse(name), np.float32)
-
-    def one(path: Path) -> None:
-        x = cv2.imread(str(path))
-        if name.startswith("gaussian"):
-            sigma = float(name.partition(":")[2])
-            y = cv2.GaussianBlur(x, taps.shape, sigma, borderType=cv2.BORDER_REFLECT)
-        else:
-            y = cv2.filter2D(x, -1, taps, borderType=cv2.BORDER_REFLECT)
-        cv2.imwrite(str(target / path.name), y, [cv2.IMWRITE_JPEG_QUALITY, 95])
-
-    paths = sorted(source.iterdir())
-    if way == WAYS[0]:
-        cv2.setNumThreads(1)
-        with ThreadPoolExecutor(number) as pool:
-            list(pool.map(one, paths))
-    else:
-        cv2.setNumThreads(number)
-        for path in paths:
-            one(path)
+def as_argument(name: str) -> str:
+    """Return a kernel as the script of OpenCV takes it."""
+    taps = np.asarray(kernels.parse(name), np.float64)
+    return f"{name}:{len(taps)}" if name.startswith("gaussian:") else json.dumps(taps.tolist())
 
 
 class Memory(threading.Thread):
@@ -194,18 +173,19 @@ def commands(source: Path, folder: Path, number: int, repeats: int) -> dict[str,
             calls = {
                 "faltung filter": [
                     sys.executable, "-m", "faltung", "filter", str(source), "-k", name,
-                    "--workers", str(number),
+                    "--workers", str(number), "-o", "TARGET",
                 ],
             }  # fmt: skip
             if peer("cv2"):
+                script = str(Path(__file__).with_name("opencv_script.py"))
                 for way in WAYS:
-                    script = [sys.executable, __file__, "--script", name, "--way", way]
-                    calls[f"OpenCV, {way}"] = [*script, "--threads", str(number), str(source)]
+                    command = [sys.executable, script, str(source), "TARGET", as_argument(name)]
+                    calls[f"OpenCV, {way} in threads"] = [*command, str(number), way]
             for place, (contender, command) in enumerate(calls.items()):
                 target = folder / f"{turn}-{place}"
                 target.mkdir()
-                extra = ["-o", str(target)] if contender.startswith("faltung") else [str(target)]
-                found.setdefault(contender, []).append(watched([*command, *extra]))
+                words = [str(target) if word == "TARGET" else word for word in command]
+                found.setdefault(contender, []).append(watched(words))
                 done = len(list(target.iterdir()))
                 assert done == len(list(source.iterdir())), f"{contender}: {done} pictures"
                 for path in target.iterdir():
@@ -229,14 +209,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--script", help=argparse.SUPPRESS)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("folders", nargs="*", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.script:
-        source, target = arguments.folders
-        with_opencv(source, target, arguments.script, arguments.threads, arguments.way)
-        return
     report: dict[str, Any] = {
         "versions": versions(), "processor": processor(), "count": arguments.count,
         "threads": arguments.threads,

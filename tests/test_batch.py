@@ -256,6 +256,7 @@ def test_an_interrupted_folder_holds_whole_files_and_can_be_finished(tmp_path, s
     if sent == signal.SIGINT:
         assert re.fullmatch(r"faltung: error: interrupted; \d+ of 30 pictures are written.*"
                             r"--skip-existing.*\n", printed)  # fmt: skip
+        assert f"interrupted; {len(list(out.iterdir()))} of 30" in printed
     time.sleep(0.5 if sent == signal.SIGKILL else 0)  # what was at work finishes its picture
     written = sorted(out.iterdir())
     assert 5 <= len(written) < 30

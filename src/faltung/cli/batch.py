@@ -183,7 +183,7 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
     left = [job for job in jobs.jobs if not (options.skip_existing and Path(job.target).is_file())]
     crew = min(workers, max(1, len(left)))
     task = replace(task, threads=max(1, workers // crew))
-    start, done, failed = time.perf_counter(), 0, 0
+    start, began, done, failed = time.perf_counter(), time.time(), 0, 0
     notes: dict[str, None] = {}
     outcomes = each(left, task, crew, options.max_pixels, Weigh(options.max_pixels))
     bar: Any = nullcontext()
@@ -208,12 +208,21 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
                     progress.update(1)
     except KeyboardInterrupt:
         outcomes.close()
+        written = sum(is_newer(Path(job.target), began) for job in left)
         raise Interrupted(
-            f"interrupted; {done} of {len(left)} pictures are written. Run it again with "
+            f"interrupted; {written} of {len(left)} pictures are written. Run it again with "
             "--skip-existing for the others."
         ) from None
     click.echo(summary(jobs, done, failed, len(jobs.jobs) - len(left), time.perf_counter() - start))
     return 1 if failed else 0
+
+
+def is_newer(path: Path, moment: float) -> bool:
+    """Whether a file was written after a moment."""
+    try:
+        return path.stat().st_mtime >= moment
+    except OSError:
+        return False
 
 
 def summary(jobs: Jobs, done: int, failed: int, skipped: int, seconds: float) -> str:

@@ -48,7 +48,9 @@ def compare_command(
     linear: bool,
     signed: str,
 ) -> int:
-    """Lay PICTURE and what several kernels make of it on one sheet, each with its name.
+    """Show several kernels on one contact sheet.
+
+    It holds PICTURE and what each kernel makes of it, with their names.
 
     \b
     Examples:

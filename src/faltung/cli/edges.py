@@ -58,11 +58,12 @@ def edges_command(
     signed: str,
     **files: Any,
 ) -> int:
-    """Write the edges of pictures: how steep the brightness is, hypot(x, y) of two kernels.
+    """Find the edges of pictures.
 
-    The numbers are those of the kernels and saturate: a step from black to white under Sobel's
-    kernels is 4 times white. --signed stretch makes the steepest place white. With --direction the
-    hue says where it gets brighter: red to the right, yellow-green below, cyan to the left, violet
+    What is written is how steep the brightness is: hypot(x, y) of two kernels. The numbers are
+    those of the kernels and saturate: a step from black to white under Sobel's kernels is 4
+    times white. --signed stretch makes the steepest place white. With --direction the hue says
+    where it gets brighter: red to the right, yellow-green below, cyan to the left, violet
     above. Of colours the steepest counts; transparency is left out.
 
     \b

@@ -73,7 +73,9 @@ def filter_command(
     explain: bool,
     **files: Any,
 ) -> int:
-    """Filter pictures with a kernel; depth and size stay, unless --mode is given.
+    """Filter pictures with a kernel.
+
+    Depth and size stay, unless --mode is given.
 
     FILES are pictures and folders, which are taken with all that is in them and keep their
     structure; - is standard input. The kernel is laid on the picture as its numbers are written.

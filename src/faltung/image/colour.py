@@ -6,12 +6,14 @@ The transfer function is that of sRGB (IEC 61966-2-1:1999): ``v / 12.92`` up to 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from faltung.image.formats import Array, ImageError, full_scale
 
+BAND = 1 << 16  # numbers taken at a time
 SIGNED = ("clip", "absolute", "centre", "stretch")
 
 
@@ -45,9 +47,19 @@ def from_linear(light: Array) -> Array:
     >>> from_linear(np.array([0.0, 0.5, -0.5])).round(3).tolist()
     [0.0, 0.735, -0.735]
     """
-    size = np.abs(light)
-    encoded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
-    return np.copysign(encoded, light).astype(light.dtype, copy=False)
+    out = np.empty_like(light)
+    for band in bands(light):
+        size = np.abs(light[band])
+        encoded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+        out[band] = np.copysign(encoded, light[band])
+    return out
+
+
+def bands(array: Array) -> Iterator[slice]:
+    """Yield the rows of an array in bands that stay in cache from one step to the next."""
+    rows = max(1, BAND * len(array) // max(1, array.size))
+    for top in range(0, len(array), rows):
+        yield slice(top, top + rows)
 
 
 def shown(values: Array, dtype: Any, signed: str) -> Array:
@@ -82,21 +94,29 @@ def shown(values: Array, dtype: Any, signed: str) -> Array:
     """
     check_rule(signed)
     dtype = np.dtype(dtype)
-    top = full_scale(dtype)
-    if signed == "absolute":
-        values = np.abs(values)
-    elif signed == "centre" and dtype.kind != "i":  # of signed numbers 0 is the middle
-        values = values + (0.5 if dtype.kind == "f" else (int(top) + 1) // 2)
-    elif signed == "stretch":
-        values = stretched(values, top)
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    if values.dtype.kind == "f":
-        values = np.rint(values)
+    low, high = extremes(values) if signed == "stretch" else (0.0, 0.0)
+    out = np.empty(values.shape, dtype)
+    for band in bands(values):
+        part = values[band]
+        if signed == "absolute":
+            part = np.abs(part)
+        elif signed == "centre" and dtype.kind != "i":  # of signed numbers 0 is the middle
+            part = part + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
+        elif signed == "stretch":
+            scale = full_scale(dtype) / (high - low) if high > low else 0.0
+            part = (part - low) * scale
+        out[band] = part if dtype.kind == "f" else whole(part, dtype)
+    return out
+
+
+def whole(values: Array, dtype: Any) -> Array:
+    """Return numbers rounded half to even and saturated."""
     limits = np.iinfo(dtype)
-    # the largest 32-bit number is no float32: one beyond the limit would wrap
-    wide = values.astype(np.float64) if values.dtype == np.float32 and top > 2**24 else values
-    return np.asarray(np.clip(wide, limits.min, limits.max).astype(dtype))
+    if values.dtype.kind == "f":
+        # the largest 32-bit number is no float32: one beyond the limit would wrap
+        wide = values.dtype == np.float32 and limits.max > 2**24
+        values = np.rint(values.astype(np.float64) if wide else values)
+    return np.asarray(np.clip(values, limits.min, limits.max).astype(dtype))
 
 
 def check_rule(signed: str) -> None:
@@ -105,12 +125,7 @@ def check_rule(signed: str) -> None:
         raise ImageError(f"signed={signed!r} must be one of {', '.join(SIGNED)}.")
 
 
-def stretched(values: Array, top: float) -> Array:
-    """Return values from 0 for the smallest to ``top`` for the largest; 0 where all are equal."""
+def extremes(values: Array) -> tuple[float, float]:
+    """Return the smallest and the largest number that is finite; 0 where there is none."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    if finite.size == 0:
-        return values
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        return np.zeros(values.shape)
-    return (values - low) * (top / (high - low))
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

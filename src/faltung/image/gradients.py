@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from faltung import kernels
-from faltung.image.colour import shown
+from faltung.image.colour import bands, shown
 from faltung.image.filtering import Laying, check_kernel, checked, responses
 from faltung.image.formats import Array, ImageError, full_scale
 
@@ -20,19 +21,36 @@ class Edges:
 
     Attributes
     ----------
-    magnitude : ndarray
-        (H, W) float32, in the picture's own numbers times what the kernels sum up: nothing is
+    across, down : ndarray
+        (H, W) float32, the responses of the two kernels: how much brighter it gets to the right
+        and downwards, in the picture's own numbers times what the kernels sum up. Nothing is
         rescaled, so that a step of 255 under Sobel's kernels comes to 1020.
-    direction : ndarray
-        (H, W) float32, radians from -pi to pi: 0 where it gets brighter to the right, pi / 2 where
-        it gets brighter downwards. 0 where there is no gradient.
     dtype : dtype
         Of the picture.
     """
 
-    magnitude: Array
-    direction: Array
+    across: Array
+    down: Array
     dtype: Any
+
+    @cached_property
+    def magnitude(self) -> Array:
+        """How steep it is, ``hypot(across, down)``: (H, W) float32."""
+        out = np.empty_like(self.across)
+        for band in bands(out):
+            np.sqrt(squares(self.across[band], self.down[band]), out=out[band])
+            lost = ~np.isfinite(out[band])  # squares may be too large where their root is not
+            if lost.any():
+                np.hypot(self.across[band], self.down[band], out=out[band], where=lost)
+        return out
+
+    @cached_property
+    def direction(self) -> Array:
+        """Where it gets brighter, ``atan2(down, across)``: (H, W) float32, from -pi to pi.
+
+        0 is to the right, pi / 2 downwards; 0, too, where there is no gradient.
+        """
+        return np.arctan2(self.down, self.across)
 
     def picture(self, signed: str = "clip") -> Array:
         """Return the magnitude as a grey picture, by a rule of :func:`faltung.image.filter`."""
@@ -48,14 +66,16 @@ class Edges:
         >>> edges(np.array([[0, 0, 255, 255]], np.uint8)).coloured().tolist()
         [[[0, 0, 0], [255, 0, 0], [255, 0, 0], [0, 0, 0]]]
         """
-        strength = np.clip(self.magnitude / full_scale(self.dtype), 0, 1)
-        turn = self.direction / (2 * np.pi)  # of a circle
         # a hue's red, green and blue are one trapezium, a third of the circle apart
         thirds = np.array([0, 1 / 3, 2 / 3], np.float32)
-        away = np.abs((turn[:, :, None] - thirds + 0.5) % 1 - 0.5)
-        level = np.clip(2 - 6 * away, 0, 1)
-        bright = np.nan_to_num(strength[:, :, None] * level)
-        return np.asarray(np.rint(255 * bright).astype(np.uint8))
+        out = np.empty((*self.across.shape, 3), np.uint8)
+        for band in bands(out):
+            strength = np.clip(self.magnitude[band] / full_scale(self.dtype), 0, 1)
+            turn = self.direction[band] / (2 * np.pi)  # of a circle
+            away = np.abs((turn[:, :, None] - thirds + 0.5) % 1 - 0.5)
+            level = np.clip(2 - 6 * away, 0, 1)
+            out[band] = np.rint(255 * np.nan_to_num(strength[:, :, None] * level))
+        return out
 
 
 def edges(
@@ -106,16 +126,33 @@ def edges(
     for each in both:
         check_kernel(each)
     laying = Laying(operation, "same", boundary, fill_value, workers)
-    across, down = (
-        np.asarray(responses(picture, [each], laying, linear=linear)[0], np.float32)
-        for each in both
-    )
-    magnitude = np.hypot(across, down)
-    if magnitude.ndim == 3:
-        # NaN is the largest: what is unknown stays unknown
-        strongest = np.argmax(magnitude, axis=2)[:, :, None]
-        magnitude, across, down = (
-            np.take_along_axis(each, strongest, axis=2)[:, :, 0]
-            for each in (magnitude, across, down)
-        )
-    return Edges(magnitude, np.arctan2(down, across), picture.dtype)
+    across, down = (responses(picture, [each], laying, linear=linear)[0] for each in both)
+    if across.ndim == 3:
+        return Edges(*steepest(across, down), picture.dtype)
+    return Edges(across.astype(np.float32), down.astype(np.float32), picture.dtype)
+
+
+def squares(across: Array, down: Array) -> Array:
+    """Return the squared magnitude, in float32 or float64."""
+    kind: Any = np.float64 if across.dtype == np.float64 else np.float32
+    x: Any = across.astype(kind, copy=False)
+    y: Any = down.astype(kind, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(x * x + y * y)
+
+
+def steepest(across: Array, down: Array) -> tuple[Array, Array]:
+    """Return the responses of each pixel's steepest channel; what is unknown stays unknown."""
+    found = np.empty(across.shape[:2], np.float32), np.empty(across.shape[:2], np.float32)
+    for band in bands(across):
+        x, y = across[band], down[band]
+        best_x, best_y = x[:, :, 0], y[:, :, 0]
+        best = squares(best_x, best_y)
+        for channel in range(1, across.shape[2]):
+            size = squares(x[:, :, channel], y[:, :, channel])
+            steeper = (size > best) | np.isnan(size)
+            best = np.where(steeper, size, best)
+            best_x = np.where(steeper, x[:, :, channel], best_x)
+            best_y = np.where(steeper, y[:, :, channel], best_y)
+        found[0][band], found[1][band] = best_x, best_y
+    return found
