@@ -70,11 +70,10 @@ def test_scipy_s_laplacian_of_a_gaussian(photograph, sigma):
 
 
 @pytest.mark.parametrize("window", [5, 11, 31])
-@pytest.mark.parametrize("degree", [0, 2, 3, 4])
-@pytest.mark.parametrize("derivative", [0, 1, 2])
+@pytest.mark.parametrize(("degree", "derivative"), [
+    (0, 0), (2, 0), (3, 0), (4, 0), (2, 1), (3, 1), (4, 1), (2, 2), (3, 2), (4, 2), (4, 4),
+])  # fmt: skip
 def test_savitzky_golay(photograph, window, degree, derivative):
-    if derivative > degree:
-        pytest.skip("a polynomial of a lower degree has no such derivative")
     kernel = kernels.savitzky_golay(window, degree, derivative=derivative, spacing=2)
     wanted = scipy.signal.savgol_coeffs(window, degree, deriv=derivative, delta=2.0)
     np.testing.assert_allclose(kernel.array, wanted, atol=1e-13)

@@ -11,7 +11,7 @@ from faltung import kernels
 
 S2 = math.sqrt(2)
 TABLES = {
-    # Gonzalez and Woods, Digital Image Processing (4th ed., 2018), fig. 3.45 and eq. 3-55 to 3-63
+    # Gonzalez and Woods, Digital Image Processing (4th ed., 2018), ch. 3
     "sharpen8": ([[-1, -1, -1], [-1, 9, -1], [-1, -1, -1]], 1),
     "laplacian4": ([[0, 1, 0], [1, -4, 1], [0, 1, 0]], 1),
     "laplacian8": ([[1, 1, 1], [1, -8, 1], [1, 1, 1]], 1),
@@ -24,12 +24,12 @@ TABLES = {
     "scharr.y": ([[-3, -10, -3], [0, 0, 0], [3, 10, 3]], 1),
     "scharr-optimal.x": ([[-47, 0, 47], [-162, 0, 162], [-47, 0, 47]], 512),
     "scharr-optimal.y": ([[-47, -162, -47], [0, 0, 0], [47, 162, 47]], 512),
-    # Prewitt (1970) and Roberts (1963), as printed in Gonzalez and Woods (2018), fig. 10.14
+    # Prewitt (1970) and Roberts (1963), as printed in Gonzalez and Woods (2018), ch. 10
     "prewitt.x": ([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]], 1),
     "prewitt.y": ([[-1, -1, -1], [0, 0, 0], [1, 1, 1]], 1),
     "roberts.pos": ([[1, 0], [0, -1]], 1),
     "roberts.neg": ([[0, 1], [-1, 0]], 1),
-    # Kirsch (1971), as printed in Gonzalez and Woods (2018), fig. 10.15
+    # Kirsch (1971), as printed in Gonzalez and Woods (2018), ch. 10
     "kirsch.n": ([[5, 5, 5], [-3, 0, -3], [-3, -3, -3]], 1),
     "kirsch.nw": ([[5, 5, -3], [5, 0, -3], [-3, -3, -3]], 1),
     "kirsch.w": ([[5, -3, -3], [5, 0, -3], [5, -3, -3]], 1),
@@ -65,16 +65,16 @@ TABLES = {
     # OpenCV's documentation of getDerivKernels and Sobel: (z + 1)**3 (z - 1) and (z + 1)**4
     "sobel.x:5": (np.outer([1, 4, 6, 4, 1], [-1, -2, 0, 2, 1]), 1),
     "sobel.y:7": (np.outer([-1, -4, -5, 0, 5, 4, 1], [1, 6, 15, 20, 15, 6, 1]), 1),
-    # Gonzalez and Woods (2nd ed., 2002), fig. 3.42
+    # Gonzalez and Woods (2nd ed., 2002), ch. 3
     "high-boost:2": ([[-1, -1, -1], [-1, 10, -1], [-1, -1, -1]], 1),
     # Bartlett (1950) and Pascal's triangle
     "tent:5": (np.outer([1, 2, 3, 2, 1], [1, 2, 3, 2, 1]), 81),
     "tent:4": (np.outer([1, 2, 2, 1], [1, 2, 2, 1]), 36),
     "binomial:7": (np.outer([1, 6, 15, 20, 15, 6, 1], [1, 6, 15, 20, 15, 6, 1]), 4096),
-    # linear interpolation; Keys (1981), eq. 8, at quarters
+    # linear interpolation; Keys (1981) at halves
     "bilinear:3": (np.outer([1, 2, 3, 2, 1], [1, 2, 3, 2, 1]), 9),
     "bicubic:2": (np.outer([-1, 0, 9, 16, 9, 0, -1], [-1, 0, 9, 16, 9, 0, -1]), 256),
-    # Savitzky and Golay (1964), tables I, III and VII, newest sample first
+    # Savitzky and Golay (1964), their tables, newest sample first
     "savgol:5,2": ([-3, 12, 17, 12, -3], 35),
     "savgol:7,2": ([-2, 3, 6, 7, 6, 3, -2], 21),
     "savgol:7,3": ([-2, 3, 6, 7, 6, 3, -2], 21),
@@ -240,7 +240,7 @@ def test_derivatives_of_gaussians_derive_polynomials(order, kind):
 
 
 def test_freeman_and_adelson_s_second_derivative():
-    # Freeman and Adelson (1991), table III: G2a = 0.9213 (2 x**2 - 1) exp(-(x**2 + y**2)) and
+    # Freeman and Adelson (1991): G2a = 0.9213 (2 x**2 - 1) exp(-(x**2 + y**2)) and
     # G2c with y, G2b = 1.843 x y exp(...), at spacing 0.67, steered by cos**2, 2 cos sin, sin**2
     # (the paper has -2 cos sin, for angles that turn the other way)
     x = 0.67 * np.arange(-4, 5)[None, :]

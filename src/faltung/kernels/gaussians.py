@@ -322,7 +322,7 @@ def high_boost(amount: float = 1.5) -> Kernel:
         f"high-boost:{written(amount)}",
         about=f"{written(amount)} times the picture plus its negated Laplacian; sums to "
         f"{written(amount)}.",
-        source="Source: Gonzalez and Woods (2002), Digital Image Processing, 2nd ed., 3.7.",
+        source="Source: Gonzalez and Woods (2002), Digital Image Processing, 2nd ed., ch. 3.",
     )
 
 
