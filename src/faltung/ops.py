@@ -64,7 +64,8 @@ def convolve(
     fill_value : number
         The value beyond the ends with ``boundary="constant"``.
     anchor : int or ints, optional
-        The tap that lies on the output's position; ``(k - 1) // 2`` by default.
+        The tap that lies on the output's position; by default a named kernel's own, else
+        ``(k - 1) // 2``.
     axes : int or ints, optional
         The axes that are convolved over, by default the last ``k.ndim``; ``(0, 1)`` for a colour
         image (H, W, C). Every other axis is a batch axis.

@@ -15,7 +15,7 @@ import numpy as np
 from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.explain import Report, as_html, as_text, report, title
-from faltung.kernels import Kernel
+from faltung.kernels.kernel import Kernel
 from faltung.machine import Machine
 from faltung.methods import (
     Cost,

@@ -22,7 +22,7 @@ from faltung.dtypes import (
     plain_array,
     resolve,
 )
-from faltung.kernels import Kernel
+from faltung.kernels.kernel import Kernel
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
@@ -179,6 +179,11 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
     return array.astype(array.dtype.newbyteorder("="), copy=False), soft
 
 
+def default_anchors(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the anchor of a kernel that has none."""
+    return tuple(geometry.default_anchor(taps) for taps in shape)
+
+
 def per_axis(value: Any, count: int, name: str, least: int) -> tuple[int, ...]:
     """Return one int per axis, from one int for all or a sequence of them."""
     values = value if isinstance(value, (tuple, list, np.ndarray)) else [value] * count
@@ -292,8 +297,8 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         raise ValueError(f"mode={o.mode!r} is unknown; use one of {', '.join(geometry.MODES)}.")
     if not isinstance(o.missing, str) or o.missing not in MISSING:
         raise ValueError(f"missing={o.missing!r} is unknown; use one of {', '.join(MISSING)}.")
-    if o.anchor is None:
-        anchor = tuple(geometry.default_anchor(taps) for taps in array.shape)
+    if o.anchor is None:  # a named kernel brings its own; a dialect gave one before
+        anchor = k.anchor if isinstance(k, Kernel) else default_anchors(array.shape)
     else:
         anchor = per_axis(o.anchor, rank, "anchor", 0)
         if any(a >= taps for a, taps in zip(anchor, array.shape, strict=True)):

@@ -7,9 +7,10 @@ import click
 
 @click.command("calibrate")
 def calibrate_command() -> None:
-    """Measure this machine, so that plans choose by its figures; takes a few seconds.
+    """Measure this machine, for its plans.
 
-    The table goes into the user's cache directory; delete the file to go back to the usual one.
+    Plans choose their method by its figures. It takes a few seconds. The table goes into the
+    user's cache directory; delete the file to go back to the usual one.
     """
     from dataclasses import asdict
 

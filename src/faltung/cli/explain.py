@@ -46,9 +46,10 @@ def explain_command(
     tolerance: float | None,
     html: Path | None,
 ) -> None:
-    """Print the plan of a convolution: equation, geometry, every method and its cost.
+    """Print the plan of a convolution.
 
-    Nothing is computed, so that the input may be of any size.
+    It tells the equation, the geometry, every method and its cost. Nothing is computed, so that
+    the input may be of any size.
 
     \b
     Examples:
