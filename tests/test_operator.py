@@ -115,6 +115,15 @@ def test_empty_inputs_give_empty_outputs(shape, mode):
         assert y.size == 0
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
+@pytest.mark.parametrize(("shape", "axes"), [((0, 50), (1,)), ((5, 0), (1,)), ((0, 8, 3), (0, 1))])
+def test_every_method_tells_of_empty_inputs(dtype, shape, axes):
+    k = np.ones((3,) * len(axes), int)
+    plan = faltung.plan(shape, dtype, k, axes=axes)
+    assert plan(np.zeros(shape, dtype)).shape == shape
+    assert "reference" in plan.explain()
+
+
 def test_broadcast_input_with_zero_strides():
     x = np.broadcast_to(np.arange(50.0), (300, 50))
     assert_right("convolve", x, np.arange(9.0).reshape(3, 3), {"boundary": "edge"})

@@ -63,8 +63,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     samples, count = math.prod(shape), 1
     for n, axis in zip(shape, problem.geometry, strict=True):
         count *= -(-axis.count // axis.outputs_of(n))
-    count *= math.prod(problem.shape) // math.prod(problem.shape[axis] for axis in problem.axes)
-    together = min(count, max(1, MOST // samples))
+    count *= math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
+    together = max(1, min(count, MOST // samples))  # an input may be empty
     x_width = 8 * np.dtype(problem.dtype).itemsize + 1
     limbs = [
         (limbs_cost(x, k), x, k)
