@@ -97,7 +97,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
         + taps / (machine.multiply_adds * 4 / item)
     )
     steps = 1 if outputs <= 1 << 15 else 2 * len(problem.axes) + 1
-    seconds = max(arithmetic / native.get_workers(), traffic)
+    seconds = max(arithmetic / native.processors(), traffic)
     seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)

@@ -97,12 +97,12 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     moved: float = row * (sum(digits(problem.taps.shape[-1])) + 4) + column * (
         8 if spanned > 1 else 0
     )
-    seconds = passes_of(problem) * outputs * moved / machine.cached / native.get_workers()
+    seconds = passes_of(problem) * outputs * moved / machine.cached / native.processors()
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.get_workers() + SLAB * volume
+    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.processors() + SLAB * volume
     ends = convert_seconds(problem, found, machine)
     ends += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, scratch)

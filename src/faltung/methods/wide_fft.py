@@ -72,7 +72,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
         if error(samples, x_bits, min(x, k), *norms_at_most(taps.size, k_bits)) < 0.25
     ]
     work, x, k = min(limbs)
-    threads = min(THREADS, native.get_workers())
+    threads = min(THREADS, native.processors())
     memory = 8 * (3 * x + 3 * k + 4 * threads) * samples * together
     seconds = count * samples * (4 + math.log2(samples)) * TRANSFORM + count / together * CALL
     return Cost(seconds * work / threads + 3e-4, memory)
