@@ -76,7 +76,7 @@ def test_plans_are_made_anew_after_a_calibration():
     machine.use(USUAL)
     assert faltung.plan((500, 500), "float32", k).method == "direct"
     machine.use(machine.Machine(multiply_adds=1e6))
-    assert faltung.plan((500, 500), "float32", k).method == "fft"
+    assert faltung.plan((500, 500), "float32", k).method in ("fft", "fused_fft")
 
 
 def test_without_a_home_directory():

@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import COMPLEX, DTYPES, FLOATS, INTEGERS, LAYOUTS, geometries, laid_out, numbers
 
 import faltung
-from faltung import reference
+from faltung import planner, reference
 
 OPERATIONS = ("convolve", "correlate")
 
@@ -113,6 +113,15 @@ def test_empty_inputs_give_empty_outputs(shape, mode):
         y = faltung.convolve(np.zeros(shape), np.ones((3,) * min(2, len(shape))), mode=mode,
                              boundary=boundary)  # fmt: skip
         assert y.size == 0
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
+@pytest.mark.parametrize(("shape", "axes"), [((0, 50), (1,)), ((5, 0), (1,)), ((0, 8, 3), (0, 1))])
+def test_every_method_tells_of_empty_inputs(dtype, shape, axes):
+    k = np.ones((3,) * len(axes), int)
+    plan = faltung.plan(shape, dtype, k, axes=axes)
+    assert plan(np.zeros(shape, dtype)).shape == shape
+    assert "reference" in plan.explain()
 
 
 def test_broadcast_input_with_zero_strides():
@@ -347,6 +356,52 @@ def test_infinite_complex_numbers_stay_in_their_part():
             faltung.convolve(x, taps, method="direct"),
             faltung.convolve(x, taps, method="reference"),
         )
+
+
+NUMBERS = (0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan)
+
+
+@given(st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from(NUMBERS)), min_size=1,
+                max_size=30),
+       st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from(NUMBERS)), min_size=1,
+                max_size=5),
+       st.booleans(), st.booleans(), st.sampled_from(sorted(planner.BY_NAME)))  # fmt: skip
+@example([(1, 0), (np.inf, 0), (2, 0)], [(1, 0), (2, 1)], False, True, "direct")
+@example([(1, 0), (2, 0), (2, 0)], [(np.inf, 1), (2, 1)], False, True, "direct")
+@example([(1, 0), (2, 0), (2, 0)], [(np.inf, 0), (2, 0)], False, False, "direct")
+@example([(1, 0), (np.inf, 0), (2, 0)], [(1, 0), (2, 0)], True, True, "direct")
+def test_what_is_not_finite_in_complex_sums(x, k, x_complex, k_complex, method):
+    """The four sums of real parts, each of them real, put together by hand."""
+    x, k = np.array(x, float), np.array(k, float)
+    given_x = x.view(complex)[:, 0] if x_complex else x[:, 0]
+    given_k = k.view(complex)[:, 0] if k_complex else k[:, 0]
+    options = {"result_dtype": "complex128", "boundary": "edge", "method": method}
+    try:
+        y = faltung.plan(given_x.shape, given_x.dtype, given_k, **options)(given_x)
+    except ValueError:
+        assume(False)
+
+    def part(a, b):
+        return reference.convolve(x[:, a], k[:, b], boundary="edge")
+
+    with np.errstate(all="ignore"):
+        real, imaginary = part(0, 0), np.zeros(len(y))
+        if x_complex:
+            imaginary = imaginary + part(1, 0)
+        if k_complex:
+            imaginary = imaginary + part(0, 1)
+        if x_complex and k_complex:
+            real = real - part(1, 1)
+    np.testing.assert_allclose(y.real, real, atol=1e-9)
+    np.testing.assert_allclose(y.imag, imaginary, atol=1e-9)
+
+
+def test_floats_of_sums_beyond_64_bits_do_not_wrap():
+    x, k = np.array([2**62] * 4), np.array([3, 3])
+    for result in ("float64", "object", "complex128"):
+        for method in ("auto", "reference"):
+            y = faltung.convolve(x, k, dtype=result, overflow="wrap", method=method)
+            assert y.tolist() == [3 * 2**62] + [6 * 2**62] * 3
 
 
 def test_white_stays_white_in_16_bits():

@@ -157,3 +157,28 @@ def test_workers_are_set_for_a_block_or_for_good():
             assert native.get_workers() == 1
         assert native.get_workers() == 3
     assert native.get_workers() == before
+
+
+def test_the_number_of_threads_has_no_say_in_costs_or_in_the_method():
+    kernels = {
+        "box": np.ones((31, 31)),
+        "gaussian": np.multiply.outer(np.hanning(33)[1:-1], np.hanning(33)[1:-1]),
+        "dense": np.random.default_rng(0).random((31, 31)),
+        "integers": np.random.default_rng(0).integers(1, 99, (31, 31)),
+    }
+
+    def choices():
+        planner.forget()
+        found = []
+        for k in kernels.values():
+            for dtype in ("uint8", "int64", "float32"):
+                for tolerance in (None, 1e-2):
+                    p = faltung.plan((700, 900), dtype, k, tolerance=tolerance)
+                    found.append((p, p.candidates()))
+        return found
+
+    with faltung.workers(1):
+        one = choices()
+    with faltung.workers(64):
+        many = choices()
+    assert one == many

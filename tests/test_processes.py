@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import faltung
-from faltung import native
+from faltung import blocked, native
 
 X = np.random.default_rng(0).random((300, 500), np.float32)
 K = np.random.default_rng(1).random((5, 5), np.float32)
@@ -185,7 +185,7 @@ def test_a_damaged_library_is_left_alone(tmp_path, damage):
         (tmp_path / "libfaltung.json").write_text(damage)
     code = f"""
 import pathlib, warnings
-from faltung import native
+from faltung import blocked, native
 native.FOLDER = pathlib.Path({str(tmp_path)!r})
 import faltung
 with warnings.catch_warnings(record=True) as caught:
@@ -218,3 +218,41 @@ except KeyboardInterrupt:
     output, _ = process.communicate(timeout=60)
     assert output.strip() == "interrupted"
     assert time.monotonic() - sent < 5
+
+
+def test_a_signal_handler_may_convolve_in_the_middle_of_a_block():
+    code = """
+import signal, numpy as np, faltung
+x, other = np.ones((300, 300), "f4"), np.full((300, 300), 1e6, "f4")
+k = np.ones((5, 5), "f4") * np.arange(1, 6, dtype="f4")
+p = faltung.plan(x.shape, "float32", k, boundary="reflect", method="direct")
+wanted = p(x)
+fired = [0]
+def handler(*_):
+    fired[0] += 1
+    p(other, workers=1)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 1e-3, 1.3e-3)
+wrong = sum(not (p(x, workers=1) == wanted).all() for _ in range(1500))
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(wrong, fired[0] > 100)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "0 True", done.stdout + done.stderr
+
+
+def test_memory_kept_for_blocks_is_given_out_again_when_nothing_lies_in_it():
+    kept = blocked.Kept()
+    dtype = np.dtype(np.float32)
+    first = kept.empty((10, 10), dtype, "use")
+    place = native.address(first)
+    part = first[2:].T
+    del first
+    assert not np.shares_memory(kept.empty((10, 10), dtype, "use"), part)
+    del part
+    kept.empty((10, 10), dtype, "use").fill(1)
+    again = kept.empty((5, 10), dtype, "use")
+    assert again.flags.writeable
+    second = native.address(again)
+    del again
+    assert native.address(kept.empty((3,), dtype, "use")) == second != place

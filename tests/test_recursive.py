@@ -432,3 +432,16 @@ def test_every_instruction_set_level(level):
         env={**os.environ, "FALTUNG_LEVEL": level}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("shape", [(9000, 3), (3, 9000)])
+def test_a_single_line_of_a_kernel_with_an_axis_of_one_tap(shape):
+    axis = int(np.argmax(shape))
+    taps = gaussian(30.0).astype(np.float32)
+    k = taps[:, None] if axis == 0 else taps[None]
+    x = np.random.default_rng(2).random(shape, np.float32)
+    options = {"boundary": "reflect"}
+    plan = faltung.plan(shape, "float32", k, tolerance=1e-2, method="recursive", **options)
+    assert_within(plan, x, **options)
+    one = faltung.convolve(x, taps, axes=axis, tolerance=1e-2, method="recursive", **options)
+    assert (plan(x) == one).all()

@@ -8,7 +8,7 @@ from strategies import LAYOUTS, geometries, laid_out, numbers
 from test_operator import assert_right
 
 import faltung
-from faltung import analysis
+from faltung import analysis, reference
 from faltung.problem import Taps
 
 TYPES = ("bool", "uint8", "int16", "uint16", "float16", "float32", "float64", "complex64")
@@ -127,3 +127,29 @@ def test_the_report(k, words):
     report = str(faltung.analyse(k))
     assert all(word in report for word in words), report
     assert "\n" not in report
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("shape", [(300, 400), (60, 3000)])
+def test_infinite_samples_under_a_difference_of_products(value, dtype, shape):
+    rng = np.random.default_rng(0)
+    k = np.multiply.outer(1 + rng.random(9), 1 + rng.random(9)) - 0.3 * np.multiply.outer(
+        rng.random(9), rng.random(9)
+    )
+    k = k.astype("float32" if dtype == "complex64" else dtype)
+    x = rng.random(shape).astype(dtype)
+    clean = faltung.convolve(x, k, method="separable")
+    spots = [(50, 60), (20, 200)]
+    for spot in spots:
+        x[spot] = value
+    y = faltung.convolve(x, k, method="separable")
+    with np.errstate(all="ignore"):
+        wanted = reference.convolve(x, k)
+    for part, want in ((y.real, wanted.real), (y.imag, wanted.imag)):
+        np.testing.assert_array_equal(np.isnan(part), np.isnan(want))
+        np.testing.assert_array_equal(part[np.isinf(want)], want[np.isinf(want)])
+        assert np.isinf(part).sum() == np.isinf(want).sum()
+    finite = np.isfinite(wanted)
+    assert finite.sum() == y.size - 2 * k.size
+    np.testing.assert_allclose(y[finite], clean[finite], rtol=1e-4)

@@ -86,6 +86,42 @@ def test_blurred_pictures_are_rounded_once(dtype, taps):
         assert (y == np.clip(tap * exact, 0, np.iinfo(dtype).max)).all()
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize(("shape", "axes"), [((40, 50, 100), (0, 1)), ((3, 40, 50, 80), (1, 2)),
+                                             ((40, 3, 50, 70), (0, 2))])  # fmt: skip
+@pytest.mark.parametrize(("tap", "options"), [
+    (1, {}),
+    (1 / 81, {"dtype": "uint8", "overflow": "saturate"}),
+    (1 / 81, {"dtype": "uint16", "overflow": "saturate"}),
+    (1 / 81, {"dtype": "float32"}),
+    (1 / 81, {"dtype": "int64", "boundary": "reflect"}),
+])  # fmt: skip
+def test_boxes_over_axes_that_are_not_innermost(dtype, shape, axes, tap, options):
+    x = numbers(np.random.default_rng(5), shape, dtype, small=False)
+    k = box((9, 9), "int64" if tap == 1 else "float64", tap)
+    y = faltung.convolve(x, k, axes=axes, method="sums", **options)
+    options = {name: value for name, value in options.items() if name == "boundary"}
+    exact = window_sums(x, (9, 9), "int64", axes, **options) * tap
+    if tap == 1:
+        assert (y == exact).all()
+    else:
+        if y.dtype.kind == "u":
+            exact = np.clip(exact, 0, np.iinfo(y.dtype).max)
+        half = 0.5 if y.dtype.kind in "iu" else 0
+        assert (np.abs(y - exact) <= half + 5e-7 * np.abs(exact) + 1e-6).all()
+
+
+def test_the_bound_of_boxes_of_16_bits_is_that_of_their_scaling_in_float32():
+    x = numbers(np.random.default_rng(0), (200, 300), "uint16", small=False)
+    k = box((25, 25), "float64", 1 / 625)
+    options = {"overflow": "saturate", "method": "sums"}
+    plan = faltung.plan(x.shape, x.dtype, k, result_dtype="uint16", mode="valid", **options)
+    exact = window_sums(x, (25, 25), "int64", mode="valid").astype(np.longdouble) * k.flat[0]
+    error = np.abs(plan(x) - exact)
+    assert error.max() > 0.5 + 1e-4  # so that the test would fail with the bound of float64
+    assert (error <= 0.5 + plan.error_bound * exact).all()
+
+
 @pytest.mark.parametrize("rows", [1, 7])
 def test_tiles_of_fewer_rows_than_the_kernel(monkeypatch, rows):
     monkeypatch.setattr(sums, "TILE", rows * 4 * 300)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -27,21 +28,29 @@ SCRATCH = 8 << 20  # bytes of a block's copy up to which its memory is kept for 
 
 
 class Kept(threading.local):
-    """Memory that a thread's blocks are copied to: fresh pages cost more than the copy."""
+    """Memory that a thread's blocks are copied to: fresh pages cost more than the copy.
+
+    Memory is given out anew when no array lies in it any more: the handler of a signal may
+    convolve in the middle of a block, on the same thread.
+    """
 
     def __init__(self) -> None:
-        self.buffers: dict[str, Array] = {}
+        self.buffers: dict[str, tuple[bytearray, weakref.ref[Array] | None]] = {}
 
     def empty(self, shape: Iterable[int], dtype: DType, use: str) -> Array:
-        """Return an array that is good until the next one for the same use."""
+        """Return an array, in the memory last kept for this use where that is free."""
         shape = tuple(shape)
         size = math.prod(shape) * dtype.itemsize
-        if size > SCRATCH or dtype.hasobject:
+        if not 0 < size <= SCRATCH or dtype.hasobject:
             return np.empty(shape, dtype)
-        buffer = self.buffers.get(use)
-        if buffer is None or buffer.size < size:
-            buffer = self.buffers[use] = np.empty(size, np.uint8)
-        return buffer[:size].view(dtype).reshape(shape)
+        # who interrupts this between taking the memory and putting it back finds none
+        memory, last = self.buffers.pop(use, (bytearray(), None))
+        if len(memory) < size or (last is not None and last() is not None):
+            memory = bytearray(size)
+        # every view keeps this array alive, as there is no other array below it
+        array: Array = np.frombuffer(memory, dtype, math.prod(shape))
+        self.buffers[use] = memory, weakref.ref(array)
+        return array.reshape(shape)
 
 
 _kept = Kept()

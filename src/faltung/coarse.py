@@ -413,7 +413,8 @@ class Planes:
 
     def _line(self, stage: Stage, x: Array, out: Array) -> None:
         """Compute a single line: cut into overlapping ones, which lie side by side as a plane."""
-        ((axis, boundary),), (s,) = self.geometry.values(), self.stages.values()
+        ((number, s),) = self.stages.items()  # the kernel may have axes of one tap besides
+        axis, boundary = self.geometry[number]
         for first, count, lines in segments(axis.count, s.factor):
             columns = self._segment(s, count, axis.taps)
             low, _ = axis.span(first, first + count)

@@ -9,6 +9,14 @@ Slow and obviously right: the loop over the taps ``j`` is Python's, and for each
 the samples that lie under it for every output ``i``. Every other method is tested against this
 one, and it serves where no compiled library is present. It takes any dtype, Python integers and
 :class:`fractions.Fraction` in object arrays included.
+
+Complex numbers are summed part by part, as the field's formulas have it: with a real kernel, ``Re y``
+is the sum over ``Re x`` and ``Im y`` that over ``Im x``; with a real input, ``Re y`` is the sum with
+``Re k`` and ``Im y`` that with ``Im k``; of two complex numbers all four products are summed,
+``Re k Re x - Im k Im x`` and ``Re k Im x + Im k Re x``, those with a part of zero among them. What
+is infinite or NaN so stays in its part where one side is real, and a zero part times infinity is NaN
+where both are complex, whichever method computes it. (NumPy's own product ``1.0 * (inf + 0j)`` has a
+NaN in it.) Numbers are real or complex by their dtype, whatever their values.
 """
 
 from __future__ import annotations
@@ -80,7 +88,9 @@ def exact_accumulator(problem: Problem, x: Array) -> str:
     bound = problem.arithmetic.bound
     assert bound is not None
     int64 = np.dtype(np.int64)
-    if holds(int64, bound) or problem.arithmetic.overflow == "wrap" or x.size == 0:
+    # sums modulo 2**64 are enough for integers that wrap, not for floats, which hold the sums
+    wraps = problem.arithmetic.overflow == "wrap" and problem.result_dtype.kind in "biu"
+    if holds(int64, bound) or wraps or x.size == 0:
         return "int64"
     ends = int(x.min()), int(x.max())
     fill = problem.fill_value
@@ -105,6 +115,7 @@ def evaluate(
     if y.size == 0:
         return y
     k = problem.taps.array.astype(accumulator)
+    is_complex = x.dtype.kind == "c", problem.taps.array.dtype.kind == "c"
     sign = -1 if problem.operation == "convolve" else 1
     with np.errstate(all="ignore"):
         for j in np.ndindex(k.shape):
@@ -119,17 +130,19 @@ def evaluate(
                 along[axis] = -1
                 outside = outside | (indices == FILL).reshape(along)
             value = np.where(outside, np.asarray(problem.fill_value, x.dtype), value)
-            add_product(y, k[j], value.astype(accumulator))
+            add_product(y, k[j], value.astype(accumulator), *is_complex)
     return y
 
 
-def add_product(y: Array, tap: Any, value: Array) -> None:
-    """Add a tap times a value, complex numbers part by part: NumPy gives inf * (1 + 0j) a NaN."""
+def add_product(y: Array, tap: Any, value: Array, x_complex: bool, k_complex: bool) -> None:
+    """Add a tap times a value; complex numbers part by part, of which real ones have but one."""
     if y.dtype.kind != "c":
         y += tap * value
         return
     y.real += tap.real * value.real
-    y.imag += tap.real * value.imag
-    if tap.imag != 0:
-        y.real -= tap.imag * value.imag
+    if x_complex:
+        y.imag += tap.real * value.imag
+    if k_complex:
         y.imag += tap.imag * value.real
+    if x_complex and k_complex:
+        y.real -= tap.imag * value.imag

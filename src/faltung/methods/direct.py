@@ -55,7 +55,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     lanes = 4 / item
     strided = 8 if problem.stride[-1] != 1 else 1
     deep = 0.75 if len(spanned_axes(problem)) == 3 else 1.0  # planes share no loads
-    threads = native.get_workers()
+    threads = native.processors()
     passes = passes_of(problem)
     arithmetic = passes * problem.multiply_adds * strided / (machine.multiply_adds * lanes * deep)
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize

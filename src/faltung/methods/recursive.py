@@ -208,7 +208,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     planes = math.prod(n for a, n in enumerate(problem.shape) if a not in found.stages)
     blocks = 1 + samples * size // (SCRATCH if axes == 2 else SCRATCH // 16)
     calls = 9 * max(blocks, planes if axes == 2 else 1)
-    seconds = max(work / machine.multiply_adds / native.get_workers(), traffic)
+    seconds = max(work / machine.multiply_adds / native.processors(), traffic)
     return Cost(seconds + calls * 2 * machine.call, 2 * SCRATCH)
 
 

@@ -3,6 +3,10 @@
 A block is summed along one axis after the other. Where two axes of the kernel include the one that
 lies densely in memory, one pipeline does both in tiles that stay in cache; any other combination
 goes through the direct pipelines, axis by axis, with the sums between them in scratch memory.
+
+Several products may have different signs where the kernel has one: of an infinite sample they
+would make NaN. So blocks are looked at first, and one with a sample that is not finite is summed
+directly.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from faltung.compiled import (
 from faltung.dtypes import Array, DType
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, direct
+from faltung.methods.sparse import Guarded, Look, may_be_infinite
 from faltung.native import Call, Form
 from faltung.problem import Problem, Taps
 
@@ -83,6 +88,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     item = np.dtype(found.accumulator).itemsize
     outputs = math.prod(problem.result_shape)
     taps = sum(problem.taps.shape) * max(f.rank for f in factors) * passes_of(problem)
+    taps += passes_of(problem) * looks(problem, factors)  # a look costs about as much as a tap
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     # besides its taps, an output is written and read between the passes, in the cache
@@ -91,10 +97,15 @@ def cost(problem: Problem, machine: Machine) -> Cost:
         + taps / (machine.multiply_adds * 4 / item)
     )
     steps = 1 if outputs <= 1 << 15 else 2 * len(problem.axes) + 1
-    seconds = max(arithmetic / native.get_workers(), traffic)
+    seconds = max(arithmetic / native.processors(), traffic)
     seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
+
+
+def looks(problem: Problem, factors: Sequence[Factors]) -> bool:
+    """Whether blocks must be looked at: several products, and samples that may be infinite."""
+    return max(f.rank for f in factors) > 1 and may_be_infinite(problem)
 
 
 def error_bound(problem: Problem) -> float:
@@ -115,18 +126,21 @@ def prepare(problem: Problem) -> Run:
     assert isinstance(found, Route)
     assert factors is not None
     wholes = [np.ascontiguousarray(part, found.accumulator) for part in real_parts(problem)]
-    calls = [Passes(found, f, whole) for f, whole in zip(factors, wholes, strict=True)]
+    look = may_be_infinite(problem)
+    calls = [Passes(found, f, whole, look) for f, whole in zip(factors, wholes, strict=True)]
     work = float(sum(problem.taps.shape) * passes_of(problem))
     size = BLOCK_BYTES // np.dtype(found.accumulator).itemsize
-    block = size if len(spanned_axes(problem)) == 3 else SIZE_BLOCK
+    small = len(spanned_axes(problem)) == 3 or looks(problem, factors)
+    block = size if small else SIZE_BLOCK
     return Compiled(problem, found, calls, work, thickness=THICKNESS, block=block)
 
 
 class Passes:
     """Prepares the passes of one real kernel for a form of memory."""
 
-    def __init__(self, found: Route, factors: Factors, whole: Array) -> None:
+    def __init__(self, found: Route, factors: Factors, whole: Array, look: bool) -> None:
         self.found, self.factors = found, factors
+        self.look = look and factors.rank > 1
         self.whole = direct.calls(found, whole)
         self.item = np.dtype(found.accumulator).itemsize
         self.terms = [long_lines([t.array for t in term], whole.dtype) for term in factors.terms]
@@ -137,7 +151,10 @@ class Passes:
         lines = {axis: [term[n] for term in self.terms] for n, axis in enumerate(spanned)}
         fused = spanned[-1] == 0 and self._wide(form, spanned[-2])
         if len(spanned) == 2 and fused:
-            return self._fused(self.found, form, lines, spanned[0])
+            passes = self._fused(self.found, form, lines, spanned[0])
+            if not self.look:
+                return passes
+            return Guarded(passes, Look(self.found, form), self.whole(form))
         if self.factors.rank > 1 or self.found.output != self.found.accumulator:
             return self.whole(form)
         # one pass after the other, the outermost axis first: its sums are the fewest

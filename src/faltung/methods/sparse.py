@@ -84,7 +84,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + 1
     steps += in_size // BLOCK_BYTES
-    seconds = arithmetic / native.get_workers() + traffic
+    seconds = arithmetic / native.processors() + traffic
     return Cost(seconds + 2 * steps * machine.call, BLOCK_BYTES)
 
 

@@ -59,6 +59,9 @@ def supports(problem: Problem) -> Verdict:
     if len(spanned) > 3:
         return Verdict(False, f"the kernel spans {len(spanned)} axes and the pipelines at most 3")
     types = f"{found.input} in, {found.accumulator} sums, {found.output} out"
+    stages = [found, *stages_of(found)] if len(spanned) > 1 else [found]
+    if not all(stage.variant in native.variants(NAME) for stage in stages):
+        return Verdict(False, f"there is no pipeline for window sums: {types}")
     return Verdict(True, f"a box, in window sums; {types}; {native.describe()}")
 
 
@@ -94,12 +97,12 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     moved: float = row * (sum(digits(problem.taps.shape[-1])) + 4) + column * (
         8 if spanned > 1 else 0
     )
-    seconds = passes_of(problem) * outputs * moved / machine.cached / native.get_workers()
+    seconds = passes_of(problem) * outputs * moved / machine.cached / native.processors()
     in_size = math.prod(problem.shape) * np.dtype(problem.dtype).itemsize
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.get_workers() + SLAB * volume
+    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.processors() + SLAB * volume
     ends = convert_seconds(problem, found, machine)
     ends += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, scratch)
@@ -115,10 +118,12 @@ def error_bound(problem: Problem) -> float:
         return 0.0
     found = route(problem)
     assert isinstance(found, Route)
-    eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
+    floating = found.accumulator.startswith("float")
+    # the pipelines scale sums of integers in float32, those of 16 bits to 16 bits, too
+    eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator if floating else "float32")).eps)
     result = problem.result_dtype
     last = float(np.finfo(result).eps) if result.kind in "fc" else 0.0
-    if not found.accumulator.startswith("float"):
+    if not floating:
         return passes_of(problem) * 2 * eps + last
     roundings = 1 + sum(along.taps + 1 for along in problem.geometry)
     return passes_of(problem) * (roundings + 1) * eps + last
@@ -260,11 +265,22 @@ def columns_of(found: Route, form: Form, tiles: int) -> int:
     return min(out, columns)
 
 
+def stages_of(found: Route) -> tuple[Route, Route]:
+    """Return the types of the two passes over a volume; sums of integers pass on as int32.
+
+    A kernel along two axes is given to a volume, too, where an axis without taps lies densest in
+    memory, whatever narrower sums its planes could have.
+    """
+    sums = found.accumulator if found.accumulator.startswith("float") else "int32"
+    return Route(found.input, sums, sums), Route(sums, sums, found.output)
+
+
 class Volume:
-    """The calls for boxes that span three axes: first along the outermost, then in its planes."""
+    """The calls for boxes that span the outermost axis: first along it, then in its planes."""
 
     def __init__(self, found: Route, tap: complex, form: Form) -> None:
-        self.dtype = np.dtype(found.accumulator)
+        first, second = stages_of(found)
+        self.dtype = np.dtype(first.output)
         floating = self.dtype.kind == "f"
         nx, ny, _ = form.x_shape
         count = form.y_shape[2]
@@ -295,10 +311,9 @@ class Volume:
                     y_shape=(*form.y_shape[:2], deep),
                     dilation=(*form.dilation[:2], 1),
                 )
-                sums = found.accumulator
                 prepared[deep] = (
-                    Planes(Route(found.input, sums, sums), tap if floating else 1, turned(along)),
-                    Planes(Route(sums, sums, found.output), 1 if floating else tap, within),
+                    Planes(first, tap if floating else 1, turned(along)),
+                    Planes(second, 1 if floating else tap, within),
                 )
             self.slabs.append((at, *prepared[deep]))
 

@@ -66,7 +66,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     arithmetic = problem.multiply_adds * strided / (machine.multiply_adds / 2)
     outputs = math.prod(problem.result_shape)
     rows = outputs // problem.result_shape[-1] if outputs else 1  # what threads share
-    seconds = arithmetic / min(rows, native.get_workers()) + outputs * machine.numpy_element / 2
+    seconds = arithmetic / min(rows, native.processors()) + outputs * machine.numpy_element / 2
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + outputs / BLOCK
     return Cost(seconds + 5 * steps * machine.call, 12 * 8 * BLOCK)
 

@@ -63,8 +63,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     samples, count = math.prod(shape), 1
     for n, axis in zip(shape, problem.geometry, strict=True):
         count *= -(-axis.count // axis.outputs_of(n))
-    count *= math.prod(problem.shape) // math.prod(problem.shape[axis] for axis in problem.axes)
-    together = min(count, max(1, MOST // samples))
+    count *= math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
+    together = max(1, min(count, MOST // samples))  # an input may be empty
     x_width = 8 * np.dtype(problem.dtype).itemsize + 1
     limbs = [
         (limbs_cost(x, k), x, k)
@@ -72,7 +72,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
         if error(samples, x_bits, min(x, k), *norms_at_most(taps.size, k_bits)) < 0.25
     ]
     work, x, k = min(limbs)
-    threads = min(THREADS, native.get_workers())
+    threads = min(THREADS, native.processors())
     memory = 8 * (3 * x + 3 * k + 4 * threads) * samples * together
     seconds = count * samples * (4 + math.log2(samples)) * TRANSFORM + count / together * CALL
     return Cost(seconds * work / threads + 3e-4, memory)
