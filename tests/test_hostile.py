@@ -33,7 +33,7 @@ def exif(orientation=6):
     data = Image.Exif()
     data[274] = orientation
     data[271] = "a maker"
-    data.get_ifd(34665)[37386] = 35.0
+    data[34665] = {37386: 35.0}
     return data.tobytes()
 
 

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -120,9 +121,23 @@ def enlist(task: Callable[[Job], Result]) -> Member[Result]:
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, here, task), daemon=True)
-    process.start()
+    with unstoppable():
+        process.start()
     there.close()  # so that its end is the end of the pipe
     return Member(process, here)
+
+
+@contextmanager
+def unstoppable() -> Iterator[None]:
+    """Put off Ctrl-C, here and for good in a process that is started meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def dismiss(crew: Sequence[Member[Any]]) -> None:

@@ -103,8 +103,9 @@ def shown(values: Array, dtype: Any, signed: str) -> Array:
         elif signed == "centre" and dtype.kind != "i":  # of signed numbers 0 is the middle
             part = part + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
         elif signed == "stretch":
-            scale = full_scale(dtype) / (high - low) if high > low else 0.0
-            part = (part - low) * scale
+            part = part - low
+            if high > low:
+                part = part * (full_scale(dtype) / (high - low))
         out[band] = part if dtype.kind == "f" else whole(part, dtype)
     return out
 
