@@ -147,7 +147,10 @@ class Blocked:
             for axis in self.problem.axes:
                 shape[axis] = step.padded[axis]
             padded = _kept.empty(shape, self.work_in, "padded")
-            padded[...] = self.fill
+            for axis, inner in enumerate(step.inner):
+                if inner != slice(None):  # the ends alone: what lies between is copied
+                    padded[along(axis, slice(0, inner.start))] = self.fill
+                    padded[along(axis, slice(inner.stop, None))] = self.fill
             padded[step.inner] = source
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
