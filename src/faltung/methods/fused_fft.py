@@ -170,7 +170,8 @@ def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> I
         ranges = []
         for n, ((first, stop), step) in enumerate(zip(box, steps, strict=True)):
             other = math.prod(b - a for a, b in (*box[:deep], *box[n + 1 :]))
-            ranges.append(cuts(first, stop, max(step, most // other // step * step)))
+            together = most // max(1, other) // max(1, step)
+            ranges.append(cuts(first, stop, max(1, together) * max(1, step)))
         yield from boxes(ranges, axes, boundaries)
 
 
