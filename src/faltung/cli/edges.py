@@ -69,7 +69,7 @@ def edges_command(
     \b
     Examples:
       faltung edges photo.jpg -o edges.png
-      faltung edges photo.jpg --direction --signed clip -o hues.png
+      faltung edges photo.jpg --direction -o hues.png
       faltung edges photo.jpg -k "[[-1,0,1]]" -k "[[-1],[0],[1]]" -o plain.png
       faltung edges holiday/ -o edges/ --format png
     """

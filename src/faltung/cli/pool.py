@@ -1,7 +1,8 @@
 """Pictures in several processes: each reads, filters and writes one at a time.
 
-Processes, not threads: Pillow holds Python's lock while it encodes, so that threads wait for each
-other, and a codec that crashes takes one picture with it and not the rest.
+Processes, not threads: a codec that crashes takes one picture with it and not the rest, and one
+that does not come back can be stopped. Threads would be as fast, since the codecs release Python's
+lock.
 """
 
 from __future__ import annotations
