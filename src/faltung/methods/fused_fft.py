@@ -113,9 +113,9 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     threads = min(native.processors(), max(1, count // 2))
     seconds = batches * count * alone * stages(found, dtype.itemsize) * machine.fused / threads
     copied = sum(
-        math.prod(source.length for source in block.sources)
-        for block in cut(axes, ("constant",) * len(axes), found)
-        if not block.plain
+        math.prod(stop - first + axis.reach for axis, (first, stop) in zip(axes, box, strict=True))
+        for box, plain in parts(axes, found)
+        if not plain
     )
     converts = problem.dtype != dtype.name or problem.arithmetic.result != dtype.name
     copied = batches * (copied + converts * math.prod(axis.count for axis in axes))
@@ -155,10 +155,13 @@ def error_bound(problem: Problem) -> float:
     return math.sqrt(2) * (fourier.error(2 * found.side**2, eps) + sums) + last
 
 
-def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> Iterator[Block]:
-    """Cut the outputs into an interior of whole windows and the strips around it."""
+Box = tuple[tuple[int, int], ...]
+"""Ranges of outputs, one for each axis."""
+
+
+def parts(axes: tuple[Axis, ...], found: Tiling) -> Iterator[tuple[Box, bool]]:
+    """Yield an interior of whole windows, which is plain, and the strips around it."""
     deep = len(axes) - len(found.step)  # axes that windows go along: a cut costs more than a copy
-    steps = (*(axis.count for axis in axes[:deep]), *found.step)
     whole = [[(0, axis.count)] for axis in axes[:deep]]
     ends = [bands(axis, step) for axis, step in zip(axes[deep:], found.step, strict=True)]
     for box in product(*whole, *ends):
@@ -166,6 +169,14 @@ def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> I
             first >= axis.inside[0] and stop <= axis.inside[1]
             for axis, (first, stop) in zip(axes, box, strict=True)
         )
+        yield box, plain
+
+
+def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> Iterator[Block]:
+    """Cut the parts into blocks that can be interrupted, and copied."""
+    deep = len(axes) - len(found.step)
+    steps = (*(axis.count for axis in axes[:deep]), *found.step)
+    for box, plain in parts(axes, found):
         most = OUTPUTS if plain else SCRATCH // 16
         ranges = []
         for n, ((first, stop), step) in enumerate(zip(box, steps, strict=True)):
