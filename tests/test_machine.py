@@ -38,6 +38,31 @@ def test_a_broken_table_is_not_used(text):
     assert machine.load() is None
 
 
+@pytest.mark.parametrize("value", ["1" + 400 * "0", "5e-324", "1e300", "false", "[[[]]]"])
+@pytest.mark.parametrize("name", [None, "multiply_adds", "call"])
+def test_a_table_of_odd_numbers_is_not_used(name, value):
+    values = machine.asdict(USUAL)
+    names = list(values) if name is None else [name]
+    values.update({name: f"<{name}>" for name in names})
+    text = json.dumps(values)
+    for name in names:
+        text = text.replace(f'"<{name}>"', value)
+    machine.path().parent.mkdir(parents=True)
+    machine.path().write_text(text)
+    assert machine.load() is None
+    machine.path().write_text("[" * 40_000 if value == "false" else " " * (1 << 20))
+    assert machine.load() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_in_the_place_of_the_table_is_not_waited_for():
+    machine.path().parent.mkdir(parents=True)
+    os.mkfifo(machine.path())
+    code = "from faltung import machine; print(machine.load())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "None", done.stderr
+
+
 def test_measured_tables_are_near_what_they_measure(monkeypatch):
     monkeypatch.setattr(machine, "best", lambda f, seconds=0: quick(f))
     found = faltung.calibrate()

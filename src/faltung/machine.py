@@ -20,6 +20,8 @@ from typing import Any
 
 KEPT = 32 << 20  # bytes of an array whose memory the process keeps for the next one (glibc)
 CACHE = 8 << 20  # bytes that a last-level cache holds for sure
+LONG = 1 << 16  # bytes that no table has
+ODD = 1e6  # how many times off the defaults a value is no machine's
 VERSION = 2  # of the table: another one is measured anew
 
 
@@ -83,11 +85,15 @@ def path() -> Path:
 def load() -> Machine | None:
     """Return the kept table; None where there is none that can be used."""
     try:
+        if not path().is_file() or path().stat().st_size > LONG:  # a pipe would be waited for
+            return None
         values = json.loads(path().read_text())
         found = Machine(**{f.name: float(values[f.name]) for f in fields(Machine)})
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # Path.home() may not be known
-        return None
-    return found if all(0 < v < math.inf for v in asdict(found).values()) else None
+    except (OSError, ArithmeticError, ValueError, KeyError, TypeError, RuntimeError):
+        return None  # RuntimeError: of Path.home(), or of lists in lists in lists
+    usual = asdict(Machine())
+    near = (usual[n] / ODD < value < usual[n] * ODD for n, value in asdict(found).items())
+    return found if all(near) else None
 
 
 def keep(table: Machine) -> Path | None:
