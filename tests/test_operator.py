@@ -292,6 +292,28 @@ def test_the_bound_of_a_normalised_result(n, taps, dtype, seed):
     assert (error <= plan.error_bound * size + 1e-44).all()
 
 
+@pytest.mark.parametrize(("x_type", "result"), [
+    ("float16", None), ("float64", "float32"), ("float64", "float16"), ("complex128", "complex64"),
+])  # fmt: skip
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_bound_of_a_normalised_result_counts_its_last_rounding(x_type, result, weighted):
+    rng = np.random.default_rng(1)
+    x = numbers(rng, (300,), x_type)
+    x[rng.random(300) < 0.3] = np.nan
+    w = 0.5 + rng.random(300) if weighted else None
+    k = np.array([0.25, 0.5, 0.25])
+    options = {"missing": "ignore", "weights": w}
+    y = faltung.convolve(x, k.tolist(), dtype=result, **options)
+    exact = faltung.convolve(x.astype(np.result_type(x, "float64")), k, **options)
+    size = faltung.convolve(np.abs(x).astype("float64"), k, **options)
+    plan = faltung.plan(x.shape, x.dtype, k.tolist(), result_dtype=result, missing="ignore",
+                        weighted=weighted)  # fmt: skip
+    there = ~np.isnan(exact)
+    error, most = np.abs(y - exact)[there], (plan.error_bound * size)[there]
+    assert (error <= most).all()
+    assert most.max() < 20 * error.max()
+
+
 def test_ignoring_nothing_changes_nothing_and_all_missing_is_nan():
     x, k = np.arange(9.0), [0.25, 0.5, 0.25]
     plain = faltung.convolve(x, k)
