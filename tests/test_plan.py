@@ -1,10 +1,14 @@
 """Plans are values that explain themselves."""
 
+import gc
 import os
 import pickle
 import re
 import subprocess
 import sys
+import tracemalloc
+import warnings
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -182,3 +186,61 @@ def test_the_number_of_threads_has_no_say_in_costs_or_in_the_method():
     with faltung.workers(64):
         many = choices()
     assert one == many
+
+
+def test_nothing_keeps_large_kernels_alive_when_their_plans_are_gone():
+    taps, line = 1 + np.random.default_rng(0).random((1500, 700)), np.hanning(1 << 20)[1:-1]
+    product = np.multiply.outer(np.hanning(1202)[1:-1], np.hanning(902)[1:-1])
+    faltung.plan((4, 4), "float64", [[1.0, 2.0], [2.0, 4.0]], tolerance=0.1).explain()
+    tracemalloc.start()
+    try:
+        for shape, k in (((30, 30), taps), ((30, 30), product), ((30,), line)):
+            for _ in range(2):
+                faltung.plan(shape, "float64", k, tolerance=0.1).explain()
+                faltung.analyse(k)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_spectra_of_integers_count_as_held():
+    k = np.random.default_rng(0).integers(1, 1 << 20, (40, 1000))
+    plan = faltung.plan((60, 3000), "int64", k, method="wide_fft")
+    x = np.random.default_rng(1).integers(0, 1 << 20, (60, 3000))
+    plan(x)
+    plan(x >> 10)
+    spectra = plan._run.spectra.values()
+    held = sum(s.nbytes for kept in spectra for s in kept.taps)
+    assert len(spectra) == 2
+    assert planner.held_by(plan) >= held
+
+
+@pytest.mark.parametrize("taps", [[np.inf, -np.inf], [1e308, 1e308], [np.nan, 1.0], [-1e308] * 9])
+def test_great_and_infinite_taps_are_explained_without_a_warning(taps):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "reference" in faltung.plan(50, "float64", np.array(taps)).explain()
+        faltung.plan((50, 50), "float64", np.array([taps, taps]), tolerance=0.1).explain()
+        str(faltung.analyse(taps))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "longdouble"])
+def test_plans_of_a_fill_value_of_nan_are_equal_by_value(dtype):
+    plans = [make_nan(dtype), make_nan(dtype), pickle.loads(pickle.dumps(make_nan(dtype)))]
+    assert len(set(plans)) == 1
+    assert plans[0] == plans[1] == plans[2]
+
+
+def make_nan(dtype):
+    return faltung.plan((40, 50), dtype, [[1, 2, 3]], fill_value=float("nan"))
+
+
+def test_an_unpickled_plan_has_read_only_taps_and_no_more_than_its_fields():
+    plan = make()
+    assert plan(np.ones((40, 50), "float32")).shape == plan.problem.result_shape
+    plan.problem.correlation_taps, plan.problem.taps.absolute_sum  # noqa: B018 (work them out)
+    taken = pickle.loads(pickle.dumps(plan))
+    assert set(vars(taken.problem)) == {field.name for field in fields(taken.problem)}
+    assert not taken.problem.taps.array.flags.writeable
+    assert not taken.problem.correlation_taps.flags.writeable

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from faltung.dtypes import Array
 from faltung.problem import Taps, kernel_array
+from faltung.remember import remembered
 
 MOST_TERMS = 4  # more separable terms than this are not looked for
 DECOMPOSED = 1 << 14  # taps: the decomposition of larger kernels takes longer than it saves
@@ -66,7 +67,7 @@ def outer(parts: list[Array]) -> Array:
     return reduce(np.multiply.outer, parts)
 
 
-@lru_cache(maxsize=256)
+@remembered(256, name=lambda taps: taps.name)
 def factor(taps: Taps, most: int = MOST_TERMS) -> Factors | None:
     """Write a real floating kernel as a sum of at most ``most`` products of 1-D kernels.
 
@@ -214,27 +215,26 @@ def analyse(k: Any) -> Analysis:
     return analysed(Taps.of(array))
 
 
-@lru_cache(maxsize=256)
+@remembered(256, name=lambda taps: taps.name)
 def analysed(taps: Taps) -> Analysis:
     """Return the analysis of a problem's taps."""
     k = taps.array
-    magnitude = np.abs(k.astype(np.result_type(k, float)))
-    there = magnitude[magnitude > 0]
     real = k if k.dtype.kind == "f" else k.astype(float) if k.dtype.kind in "biu" else None
-    with np.errstate(all="ignore"):  # of infinite taps
-        spread = float(there.max() / there.min()) if there.size else 0.0
-    return Analysis(
-        taps.shape,
-        taps.dtype,
-        int(there.size),
-        k.sum(dtype=np.result_type(k, float)).item(),
-        float(magnitude.sum()),
-        spread,
-        tuple(symmetry(k, axis) for axis in range(k.ndim)),
-        bool(k.dtype.kind in "biu" or (k == np.rint(k)).all()),
-        bool((k == k.flat[0]).all()),
-        None if real is None else factor(Taps.of(np.ascontiguousarray(real))),
-    )
+    with np.errstate(all="ignore"):  # of infinite taps, and of great ones
+        magnitude = np.abs(k.astype(np.result_type(k, float)))
+        there = magnitude[magnitude > 0]
+        return Analysis(
+            taps.shape,
+            taps.dtype,
+            int(there.size),
+            k.sum(dtype=np.result_type(k, float)).item(),
+            float(magnitude.sum()),
+            float(there.max() / there.min()) if there.size else 0.0,
+            tuple(symmetry(k, axis) for axis in range(k.ndim)),
+            bool(k.dtype.kind in "biu" or (k == np.rint(k)).all()),
+            bool((k == k.flat[0]).all()),
+            None if real is None else factor(Taps.of(np.ascontiguousarray(real))),
+        )
 
 
 def symmetry(k: Array, axis: int) -> str:

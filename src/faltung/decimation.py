@@ -18,11 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.remember import digest, remembered
 
 WINDOWS = (4, 5, 6, 8, 10, 12)  # T: windows that overlap; each adds about a digit
 FACTORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48)  # M
@@ -201,7 +202,7 @@ def rounding(stages: tuple[Stages, ...], dtype: str) -> float:
     return n * unit / (1 - n * unit) * math.prod(s.gain for s in stages)
 
 
-@lru_cache(maxsize=64)
+@remembered(64, name=digest)
 def best(data: bytes, sigma: float, dtype: str, budget: float) -> Stages | None:
     """Return the cheapest stages whose error stays within a budget; None where there are none.
 

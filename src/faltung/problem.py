@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import operator as op
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from faltung.dtypes import (
     resolve,
 )
 from faltung.kernels.kernel import Kernel
+from faltung.remember import digest, remembered
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
@@ -33,6 +35,11 @@ class Default(str):
     """A default that a dialect may replace: it differs from the same word given by hand."""
 
     __slots__ = ()
+
+
+def stored(value: Any) -> dict[str, Any]:
+    """Return what is pickled of a dataclass: its fields, not what was worked out from them."""
+    return {field.name: value.__dict__[field.name] for field in fields(value)}
 
 
 class Options(NamedTuple):
@@ -87,11 +94,20 @@ class Taps:
         """Number of taps."""
         return math.prod(self.shape)
 
+    @property
+    def name(self) -> Hashable:
+        """What tells the taps from others, short however many there are."""
+        return self.shape, self.dtype, digest(self.data) if isinstance(self.data, bytes) else self
+
     @cached_property
     def absolute_sum(self) -> float:
         """The sum of the taps' magnitudes, which scales every error bound."""
         wide = self.array.dtype if self.dtype == "object" else np.result_type(self.array, float)
-        return float(np.abs(self.array.astype(wide)).sum())
+        with np.errstate(all="ignore"):  # of infinite taps, and of great ones
+            return float(np.abs(self.array.astype(wide)).sum())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return stored(self)
 
     def __repr__(self) -> str:
         return f"Taps(shape={self.shape}, dtype={self.dtype})"
@@ -160,6 +176,12 @@ class Problem:
         """The taps in the order that they lie on the input: flipped for a convolution."""
         array = self.taps.array
         return np.flip(array) if self.operation == "convolve" else array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return stored(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, fill_value=one_nan(state["fill_value"]))
 
     @property
     def normalised(self) -> bool:
@@ -257,6 +279,10 @@ def boundaries(boundary: Any, count: int) -> tuple[str, ...]:
 def fill_for(value: Any, dtype: DType) -> Any:
     """Return the fill value as a Python number that the input's dtype holds, or raise."""
     if dtype.kind == "O":
+        if not isinstance(value, Number):
+            raise ValueError(
+                f"fill_value={value!r} must be a Python number, as the input holds Python objects."
+            )
         return value
     try:
         number = np.asarray(value)
@@ -272,7 +298,19 @@ def fill_for(value: Any, dtype: DType) -> Any:
             f"fill_value={value!r} must be a number that the input's dtype {dtype} holds; convert "
             "the input first if it must be another."
         ) from None
-    return converted.item()
+    return one_nan(converted.item())
+
+
+def one_nan(value: Any) -> Any:
+    """Return a number; of NaN, which equals nothing but itself, always the same object."""
+    inexact = isinstance(value, (float, complex, np.inexact))
+    return kept_nan(value) if inexact and np.isnan(value) else value
+
+
+@remembered(64, name=lambda value: (type(value), repr(value)))
+def kept_nan(value: Any) -> Any:
+    """Return the first of the numbers that are written the same."""
+    return value
 
 
 def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Problem:
@@ -388,9 +426,15 @@ def in_precision(taps: Array, dtype: DType) -> Array:
 
 
 def check_average(problem: Problem) -> None:
-    """Raise where missing or weighted samples meet a kernel that is no average."""
+    """Raise where missing or weighted samples meet numbers that give no average."""
     k = problem.taps.array
-    if (problem.missing == "ignore" or problem.weighted) and (k.dtype.kind == "c" or (k < 0).any()):
+    averages = problem.missing == "ignore" or problem.weighted
+    if averages and problem.arithmetic.accumulator == "object":
+        raise ValueError(
+            'missing="ignore" and weights= take floats, integers and complex numbers, not Python '
+            "objects; convert the input and the kernel, as with x.astype(float)."
+        )
+    if averages and (k.dtype.kind == "c" or (k < 0).any()):
         raise ValueError(
             'missing="ignore" and weights= average over what is there, for which no tap may be '
             "negative or complex; fill the gaps first, or subtract two averages."

@@ -10,13 +10,13 @@ the samples that lie under it for every output ``i``. Every other method is test
 one, and it serves where no compiled library is present. It takes any dtype, Python integers and
 :class:`fractions.Fraction` in object arrays included.
 
-Complex numbers are summed part by part, as the field's formulas have it: with a real kernel, ``Re y``
-is the sum over ``Re x`` and ``Im y`` that over ``Im x``; with a real input, ``Re y`` is the sum with
-``Re k`` and ``Im y`` that with ``Im k``; of two complex numbers all four products are summed,
-``Re k Re x - Im k Im x`` and ``Re k Im x + Im k Re x``, those with a part of zero among them. What
-is infinite or NaN so stays in its part where one side is real, and a zero part times infinity is NaN
-where both are complex, whichever method computes it. (NumPy's own product ``1.0 * (inf + 0j)`` has a
-NaN in it.) Numbers are real or complex by their dtype, whatever their values.
+Complex numbers are summed part by part: with a real kernel, ``Re y`` is the sum over ``Re x`` and
+``Im y`` that over ``Im x``; with a real input, ``Re y`` is the sum with ``Re k`` and ``Im y`` that
+with ``Im k``; of two complex numbers all four products are summed, ``Re k Re x - Im k Im x`` and
+``Re k Im x + Im k Re x``, those with a part of zero among them. So what is infinite or NaN stays in
+its part where one side is real, and where both are complex a part of zero times infinity is NaN,
+whichever method computes it. (NumPy's own product ``1.0 * (inf + 0j)`` has a NaN in it.) Numbers
+are real or complex by their dtype, whatever their values.
 """
 
 from __future__ import annotations

@@ -59,23 +59,34 @@ def supports(problem: Problem) -> Verdict:
 
 def cost(problem: Problem, machine: Machine) -> Cost:
     """Count transforms and products for samples of the dtype's whole range."""
-    shape, taps = sizes(problem.geometry), problem.taps.array
+    shape = sizes(problem.geometry)
     samples, count = math.prod(shape), 1
     for n, axis in zip(shape, problem.geometry, strict=True):
         count *= -(-axis.count // axis.outputs_of(n))
     count *= math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
     together = max(1, min(count, MOST // samples))  # an input may be empty
-    x_width = 8 * np.dtype(problem.dtype).itemsize + 1
-    limbs = [
-        (limbs_cost(x, k), x, k)
-        for x, k, x_bits, k_bits, _ in ways(x_width, width(int(taps.min()), int(taps.max())))
-        if error(samples, x_bits, min(x, k), *norms_at_most(taps.size, k_bits)) < 0.25
-    ]
-    work, x, k = min(limbs)
+    work, x, k = limbs(problem)
     threads = min(THREADS, native.processors())
     memory = 8 * (3 * x + 3 * k + 4 * threads) * samples * together
     seconds = count * samples * (4 + math.log2(samples)) * TRANSFORM + count / together * CALL
     return Cost(seconds * work / threads + 3e-4, memory)
+
+
+def held(problem: Problem) -> int:
+    """Return the bytes that a plan keeps: the transforms of the kernel's limbs, of a few cuts."""
+    # samples of fewer bits leave more room to the taps, which are cut into as many limbs or fewer
+    return KEPT * limbs(problem)[2] * 8 * math.prod(sizes(problem.geometry))
+
+
+def limbs(problem: Problem) -> tuple[float, int, int]:
+    """Return what the limbs cost, and how many samples and taps are cut into, at the most."""
+    samples, taps = math.prod(sizes(problem.geometry)), problem.taps.array
+    x_width = 8 * np.dtype(problem.dtype).itemsize + 1
+    return min(
+        (limbs_cost(x, k), x, k)
+        for x, k, x_bits, k_bits, _ in ways(x_width, width(int(taps.min()), int(taps.max())))
+        if error(samples, x_bits, min(x, k), *norms_at_most(taps.size, k_bits)) < 0.25
+    )
 
 
 def limbs_cost(x: int, k: int) -> float:
