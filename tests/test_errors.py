@@ -72,6 +72,9 @@ CASES = [
     ({"tolerance": float("nan")}, ValueError, "tolerance"),
     ({"nonnegative": True, "k": -K}, ValueError, "nonnegative"),
     ({"nonnegative": True, "x": -X}, ValueError, "nonnegative"),
+    ({"nonnegative": True, "fill_value": -5}, ValueError, "nonnegative.*fill_value=-5"),
+    ({"nonnegative": True, "x": X + 1j}, ValueError, "nonnegative.*real input"),
+    ({"nonnegative": True, "k": K + 1j}, ValueError, "nonnegative.*real kernel"),
     ({"weights": -X}, ValueError, "at least 0"),
     ({"weights": np.full_like(X, np.nan)}, ValueError, "at least 0"),
     ({"weights": np.ones(3)}, ValueError, "weights of shape"),
@@ -100,6 +103,11 @@ def test_mistakes(arguments, kind, words, operation):
     with pytest.raises(kind, match=words) as raised:
         getattr(faltung, operation)(x, k, **arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_a_fill_value_that_no_tap_meets_may_be_negative():
+    y = faltung.convolve(X, K, nonnegative=True, fill_value=-5, boundary="edge")
+    assert (y >= 0).all()
 
 
 def test_read_only_and_overlapping_out():

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from faltung.analysis import analyse as analyse
     from faltung.machine import calibrate as calibrate
     from faltung.native import get_workers as get_workers
-    from faltung.native import workers as workers
     from faltung.ops import convolve as convolve
     from faltung.ops import correlate as correlate
     from faltung.ops import plan as plan
     from faltung.planner import Plan as Plan
     from faltung.planner import plan_cache as plan_cache
     from faltung.problem import Problem as Problem
+    from faltung.settings import workers as workers
 
 # Names are loaded when they are first used, so that importing the package costs little.
 _PLACES = {
@@ -34,7 +34,7 @@ _PLACES = {
     "analyse": "analysis",
     "calibrate": "machine",
     "get_workers": "native",
-    "workers": "native",
+    "workers": "settings",
 }
 _MODULES = ("dialects", "geometry", "image", "kernels", "reference")
 

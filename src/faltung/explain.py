@@ -5,7 +5,6 @@ Nothing is computed here but words: the planner hands over the problem and the m
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -86,9 +85,7 @@ class Report:
 # ---- the facts -------------------------------------------------------------------------------
 
 
-def report(
-    problem: Problem, method: str, answers: Sequence[Candidate], parts: Sequence[str] = ()
-) -> Report:
+def report(problem: Problem, method: str, answers: Sequence[Candidate]) -> Report:
     """Return the report of a problem that a method was chosen for.
 
     Parameters
@@ -98,14 +95,12 @@ def report(
         The chosen method.
     answers : sequence of Candidate
         What every method says.
-    parts : sequence of str
-        The methods of the two sums of a normalised problem.
     """
     rows = sorted((row(a, method) for a in answers), key=order)
     return Report(
         f"{title(problem)}; {method}",
         equation(problem),
-        tuple(facts(problem, next(r for r in rows if r.status == "chosen"), parts)),
+        tuple(facts(problem, next(r for r in rows if r.status == "chosen"))),
         tuple(rows),
     )
 
@@ -178,7 +173,7 @@ def equation(problem: Problem) -> str:
     )
 
 
-def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+def facts(problem: Problem, chosen: Row) -> Iterator[tuple[str, str]]:
     """Yield what is known before the methods, with labels."""
     p = problem
     yield "input", f"{p.dtype} {p.shape}, convolved over axes {p.axes}"
@@ -194,12 +189,9 @@ def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple
         reach = f"{over:,} of them over an end ({end})" if over else "none over an end"
         yield f"axis {axis}", f"{p.mode}: {along.count_formula()} outputs, {reach}"
     yield "result", f"{p.result_dtype} {p.result_shape}, computed in {sums_text(p)}"
-    in_size = math.prod(p.shape) * np.dtype(p.dtype).itemsize
-    out_size = math.prod(p.result_shape) * p.result_dtype.itemsize
-    yield (
-        "work",
-        f"{p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, {out_size:,} bytes out",
-    )
+    in_size, out_size = p.traffic
+    work, sums = (2 * p.multiply_adds, " for two sums") if p.normalised else (p.multiply_adds, "")
+    yield "work", f"{work:,} multiply-adds{sums}, {in_size:,} bytes in, {out_size:,} bytes out"
     asked = [] if p.tolerance is None else [f"tolerance {p.tolerance:g}"]
     asked += ["nonnegative"] if p.nonnegative else []
     asked += [f"method {p.method}"] if p.method != "auto" else []
@@ -212,10 +204,7 @@ def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple
         w = "1" if not p.weighted else "the weights"
         zero = ", 0 for NaN" if nan else ""
         yield "normalised", f"y = sum(k) * (k * (w x)) / (k * w), w = {w}{zero}"
-        if len(set(parts)) > 1:
-            yield "", f"k * (w x) by {parts[0]}, k * w by {parts[1]}"
-        elif parts:
-            yield "", f"both sums by {parts[0]}"
+        yield "", f"both sums by {chosen.method}"
         yield "", "in the errors, |k| * |x| is normalised likewise"
 
 

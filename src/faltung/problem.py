@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator as op
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from faltung.kernels import Kernel
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
+SHARE = 4  # and as many times the bytes of input and output, where that is more
 GREATEST = 1 << 40  # of a stride, a dilation or an anchor: positions stay within 64 bits
 
 
@@ -160,6 +161,22 @@ class Problem:
         """The taps in the order that they lie on the input: flipped for a convolution."""
         array = self.taps.array
         return np.flip(array) if self.operation == "convolve" else array
+
+    @cached_property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of the input and of the result."""
+        return (
+            math.prod(self.shape) * np.dtype(self.dtype).itemsize,
+            math.prod(self.result_shape) * self.result_dtype.itemsize,
+        )
+
+    @property
+    def usual_memory(self) -> int:
+        """Bytes of scratch where the call does not say: 64 MB, or 4 times input and output.
+
+        One transform of a whole large input under a large kernel takes about as much.
+        """
+        return max(SCRATCH, SHARE * sum(self.traffic))
 
     @property
     def normalised(self) -> bool:
@@ -300,18 +317,13 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
             raise ValueError(
                 f"anchor={o.anchor!r} lies outside the kernel {array.shape}; taps count from 0."
             )
-    if o.tolerance is not None and not (
-        isinstance(o.tolerance, (int, float)) and 0 <= o.tolerance < math.inf
-    ):
-        raise ValueError(f"tolerance={o.tolerance!r} must be None or a number of at least 0.")
-    if o.nonnegative and (array.dtype.kind in "cO" or (array < 0).any()):
-        raise ValueError(
-            "nonnegative=True needs a real kernel without negative taps; leave it out or use "
-            "another kernel."
-        )
+    tolerance = None if o.tolerance is None else tolerance_of(o.tolerance)
+    borders = boundaries(o.boundary, rank)
+    fill_value = fill_for(o.fill_value, x_dtype)
+    if o.nonnegative:
+        check_nonnegative(x_dtype, array, fill_value if "constant" in borders else 0)
     if o.conjugate:
         array = np.conjugate(array)
-    fill_value = fill_for(o.fill_value, x_dtype)
     want = None if o.dtype is None else number_type(o.dtype, "dtype").newbyteorder("=")
     if o.weighted and array.dtype.kind in "biu":  # a quotient of sums is no integer
         array = array.astype(kernel_dtype(x_dtype, np.dtype(float), soft))
@@ -333,7 +345,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         Taps.of(taps),
         axes,
         o.mode,
-        boundaries(o.boundary, rank),
+        borders,
         fill_value,
         anchor,
         per_axis(o.stride, rank, "stride", 1),
@@ -341,7 +353,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         arithmetic,
         o.missing,
         o.weighted,
-        o.tolerance,
+        tolerance,
         bool(o.nonnegative),
         o.method,
         o.conjugate,
@@ -349,16 +361,51 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     )
     check_fit(problem)
     check_average(problem)
+    if o.max_memory is None and problem.usual_memory != problem.max_memory:
+        return replace(problem, max_memory=problem.usual_memory)
     return problem
 
 
 def memory_limit(value: Any) -> int:
-    """Return the bytes of scratch memory that are allowed."""
+    """Return the bytes of scratch memory that are allowed; at first the least of the usual ones."""
     if value is None:
         return SCRATCH
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise ValueError(f"max_memory={value!r} must be a number of bytes, an int of at least 1.")
+        whole = isinstance(value, float) and value.is_integer() and value >= 1
+        hint = f" Write max_memory={int(value)}." if whole else ""
+        raise ValueError(
+            f"max_memory={value!r} must be a number of bytes, an int of at least 1.{hint}"
+        )
     return int(value.__index__())
+
+
+def tolerance_of(value: Any) -> float:
+    """Return a tolerance as a number more than 0."""
+    real = isinstance(value, (int, float, np.integer, np.floating))
+    if isinstance(value, bool) or not real or not 0 < value < math.inf:
+        raise ValueError(
+            f"tolerance={value!r} must be None or a number more than 0: the error allowed, times "
+            "sum |k| * max |x|. Leave it out for the most exact methods."
+        )
+    return float(value)
+
+
+def check_nonnegative(x: DType, k: Array, fill_value: Any) -> None:
+    """Raise where a result that is never negative is asked for and cannot be given."""
+    if x.kind == "c":
+        raise ValueError(
+            "nonnegative=True needs a real input: complex numbers are neither negative nor not."
+        )
+    if k.dtype.kind in "cO" or (k < 0).any():
+        raise ValueError(
+            "nonnegative=True needs a real kernel without negative taps; leave it out or use "
+            "another kernel."
+        )
+    if fill_value < 0:
+        raise ValueError(
+            f"nonnegative=True needs a fill value of at least 0; got fill_value={fill_value!r}. "
+            "Give another, or another boundary."
+        )
 
 
 def number_type(dtype: Any, what: str) -> DType:

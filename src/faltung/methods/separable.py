@@ -28,7 +28,7 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array, DType
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, direct
+from faltung.methods import Cost, Run, Verdict, direct, scratch
 from faltung.native import Call, Form
 from faltung.problem import Problem, Taps
 
@@ -94,7 +94,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     seconds = max(arithmetic / native.get_workers(), traffic)
     seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
-    return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
+    memory = scratch(problem, BLOCK_BYTES, passes_of(problem) * item)
+    return Cost(seconds + steps * 2 * machine.call, memory)
 
 
 def error_bound(problem: Problem) -> float:
