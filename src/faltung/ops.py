@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import Array, overlap, plain_array
+from faltung.dtypes import Array, check_number, overlap, plain_array
 from faltung.planner import Plan, plan_for
 from faltung.problem import Default, Options, lengths, number_type
 
@@ -231,8 +231,8 @@ def result_for(out: Array, operation: str, x: Array, k: Any, options: Options) -
 
 def plan(
     shape: Ints,
-    dtype: Any,
-    k: Any,
+    dtype: Any = None,
+    k: Any = None,
     *,
     operation: str = "convolve",
     mode: str = "same",
@@ -292,4 +292,6 @@ nonnegative, method, max_memory, conjugate
         mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow,
         missing, weighted, tolerance, nonnegative, method, conjugate, max_memory,
     )  # fmt: skip
-    return plan_for(operation, lengths(shape), number_type(dtype, "the input's dtype"), k, options)
+    sizes, x_dtype = lengths(shape), number_type(dtype, "the input's dtype")
+    check_number(x_dtype, "the input")
+    return plan_for(operation, sizes, x_dtype, k, options)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faltung import geometry
+from faltung import geometry, kernels
 from faltung.boundary import BOUNDARIES
 from faltung.dtypes import (
     Arithmetic,
@@ -190,10 +190,23 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
     if k is None:
         raise TypeError("k is None; give a kernel: a list, an array, or one of faltung.kernels.")
     if isinstance(k, str):
-        raise TypeError(f"the kernel is the text {k!r}; give faltung.kernels.get({k!r}).")
+        raise TypeError(f"the kernel is the text {k!r}; {named(k)}")
     soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
     array = plain_array(k, "the kernel")
     return array.astype(array.dtype.newbyteorder("="), copy=False), soft
+
+
+def named(text: str) -> str:
+    """Say which named kernels a text may mean."""
+    family = [name for name in kernels.names() if name.startswith((f"{text}.", f"{text}-"))]
+    try:
+        kernels.get(text)
+        family.insert(0, text)
+    except ValueError:
+        pass
+    if not family:
+        return "give its numbers, or a kernel of faltung.kernels; `faltung kernels` lists them."
+    return f"give {' or '.join(f'faltung.kernels.get({name!r})' for name in family)}."
 
 
 def per_axis(value: Any, count: int, name: str, least: int) -> tuple[int, ...]:
@@ -220,6 +233,11 @@ def lengths(shape: Any) -> tuple[int, ...]:
     except TypeError:
         ints = (-1,)
     if any(n < 0 for n in ints):
+        if isinstance(shape, np.ndarray):
+            raise TypeError(
+                "plan takes the shape and dtype of the inputs, not an input: "
+                "plan(x.shape, x.dtype, k)."
+            )
         text = repr(shape) if np.size(shape) < 10 else type(shape).__name__
         raise ValueError(
             f"shape={text} must be an int or a tuple of ints of at least 0, as in "
@@ -261,9 +279,24 @@ def boundaries(boundary: Any, count: int) -> tuple[str, ...]:
     if len(names) != count or any(not isinstance(b, str) or b not in BOUNDARIES for b in names):
         raise ValueError(
             f"boundary={boundary!r} is not allowed; use one of {', '.join(BOUNDARIES)}, or one "
-            f"for each of the {count} convolved axes."
+            f"for each of the {count} convolved axes.{scipy_hint(names)}"
         )
     return names
+
+
+def scipy_hint(names: Sequence[Any]) -> str:
+    """Return what SciPy's names of boundaries are here: one of its names is ours for another."""
+    ours = {"nearest": "edge", "mirror": "reflect", "grid-mirror": "symmetric",
+            "grid-wrap": "wrap", "grid-constant": "constant", "symm": "symmetric",
+            "circular": "wrap", "fill": "constant", "replicate": "edge"}  # fmt: skip
+    said = [
+        f" What others call {name!r} is {ours[name]!r} here."
+        for name in dict.fromkeys(filter(lambda name: isinstance(name, str), names))
+        if name in ours
+    ]
+    if said and any(name in ("nearest", "mirror") for name in names):
+        said.append(" SciPy's 'reflect' is 'symmetric'.")
+    return "".join(said)
 
 
 def fill_for(value: Any, dtype: DType) -> Any:
@@ -323,6 +356,11 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     if o.nonnegative:
         check_nonnegative(x_dtype, array, fill_value if "constant" in borders else 0)
     if o.conjugate:
+        if operation == "convolve":
+            raise ValueError(
+                "conjugate=True goes with operation='correlate'; for a convolution give "
+                "numpy.conj(k)."
+            )
         array = np.conjugate(array)
     want = None if o.dtype is None else number_type(o.dtype, "dtype").newbyteorder("=")
     if o.weighted and array.dtype.kind in "biu":  # a quotient of sums is no integer
@@ -411,6 +449,8 @@ def check_nonnegative(x: DType, k: Array, fill_value: Any) -> None:
 def number_type(dtype: Any, what: str) -> DType:
     """Return a dtype, or raise TypeError."""
     try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError
         found: DType = np.dtype(dtype)
         return found
     except (TypeError, ValueError, SyntaxError):  # NumPy parses some texts as Python

@@ -47,7 +47,7 @@ def supports(problem: Problem) -> Verdict:
         return Verdict(False, found)
     count, size = np.count_nonzero(problem.taps.array), problem.taps.size
     if 2 * count >= size:
-        return Verdict(False, f"{count} of {size} taps are not zero")
+        return Verdict(False, f"{count} of {size} taps are not zero, and fewer than half would do")
     if set(problem.stride) != {1}:
         return Verdict(False, "lists of taps have no strides")
     if found.variant not in native.variants(NAME):
