@@ -243,6 +243,47 @@ def test_the_command_takes_every_option(capsys):
     assert capsys.readouterr().out == plan.explain() + "\n"
 
 
+OPTIONS = [
+    (["--anchor", "0,1"], {"anchor": (0, 1)}),
+    (["--fill-value", "2.5"], {"fill_value": 2.5}),
+    (["--dtype", "uint8", "--result-dtype", "uint8", "--overflow", "saturate"],
+     {"dtype": "uint8", "result_dtype": "uint8", "overflow": "saturate"}),
+    (["--missing", "ignore"], {"missing": "ignore"}),
+    (["--weighted"], {"weighted": True}),
+    (["--nonnegative"], {"nonnegative": True}),
+    (["--method", "reference"], {"method": "reference"}),
+    (["--max-memory", "99000000"], {"max_memory": 99_000_000}),
+    (["--dtype", "c8", "--operation", "correlate", "--conjugate"],
+     {"dtype": "c8", "operation": "correlate", "conjugate": True}),
+    (["--workers", "1"], {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "options"), OPTIONS)
+def test_the_command_has_the_options_of_a_plan(arguments, options, capsys):
+    options = {"dtype": "float32", **options}
+    dtype = options.pop("dtype")
+    assert cli.run(["explain", "--shape", "30x40", "--kernel", "gaussian:1", *arguments]) == 0
+    with faltung.workers(1) if "--workers" in arguments else faltung.workers(native.get_workers()):
+        wanted = faltung.plan((30, 40), dtype, kernels.gaussian(1), **options).explain()
+    assert capsys.readouterr().out == wanted + "\n"
+
+
+@pytest.mark.parametrize(
+    "shape", ["30,40", "30X40", "(30, 40)", "30 x 40", "30\N{MULTIPLICATION SIGN}40"]
+)
+def test_shapes_are_written_as_one_likes(shape, capsys):
+    assert cli.run(["explain", "--shape", shape, "--kernel", "box"]) == 0
+    assert "float32 30x40 with" in capsys.readouterr().out
+
+
+def test_kernels_of_the_command_may_be_complex(capsys, tmp_path):
+    np.save(tmp_path / "k.npy", np.array([1j, 2, -1j]))
+    for kernel in ("[1j, 2, -1j]", "[2j, 4, -2j]/2", str(tmp_path / "k.npy")):
+        assert cli.run(["explain", "--shape", "9", "--dtype", "complex128", "-k", kernel]) == 0
+        assert "symmetry hermitian; sum 2+0j" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [
     "",
     "--shape 5x5",
@@ -265,6 +306,16 @@ def test_the_command_takes_every_option(capsys):
     "--shape 5x5 --kernel box --axes 0,7",
     "--shape 5x5 --kernel box --tolerance -1",
     "--shape 5x5 --kernel box --operation mix",
+    "--shape 5x5 --kernel box --anchor 5",
+    "--shape 5x5 --kernel box --anchor a",
+    "--shape 5x5 --kernel box --fill-value none",
+    "--shape 5x5 --kernel box --max-memory 1",
+    "--shape 5x5 --kernel box --tolerance 1e-12",
+    "--shape 5x5 --kernel box --method fast",
+    "--shape 5x5 --kernel box --workers 0",
+    "--shape 5x5 --kernel box --conjugate",
+    "--shape 5x5 --kernel [[1j],[1,2]]",
+    "--shape 5x5 --kernel none.npy",
     "--shape 2x2 --kernel box --mode valid",
     "--shape 5x5 --kernel box --html OUT",
     "--shape 5x5 --kernel box --html OUT/no/plan.html",

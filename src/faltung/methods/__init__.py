@@ -33,7 +33,14 @@ class Verdict(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a method is expected to need."""
+    """What a call is expected to need.
+
+    Attributes
+    ----------
+    seconds : float
+    memory : int
+        Bytes of scratch besides the input and the result.
+    """
 
     seconds: float
     memory: int
