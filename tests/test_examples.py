@@ -88,9 +88,11 @@ def test_the_valid_size_is_n_minus_k_plus_1():
     faltung.machine.use, faltung.machine.machine,
 ])  # fmt: skip
 def test_examples_run_when_they_are_copied_alone(place):
+    table = faltung.machine.machine()
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
     for found in finder.find(place, place.__name__, module=False, globs={}):
         runner.run(found)
+    faltung.machine.use(table)  # one of them calibrates
     assert runner.failures == 0
     assert runner.tries > 0 or place is faltung.dialects.Dialect
 
