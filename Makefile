@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench       time faltung against the installed peers"
 	@echo "make regret      time every method against the planner's choice"
 	@echo "make growth      plot time against kernel size to docs/growth.png"
+	@echo "make sheet       filter a photograph with every kernel into docs/kernels.png"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
 
@@ -44,6 +45,9 @@ regret: .venv/.dev
 growth: .venv/.dev
 	-$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python benchmarks/growth.py
+
+sheet: .venv/.installed
+	$(BIN)/python docs/kernels_sheet.py
 
 wheel: .venv/.installed
 	@rm -rf dist

@@ -7,7 +7,7 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import decimate, direct, interpolate, separable, sparse, sums, transpose
+    from pipelines import decimate, direct, fused, interpolate, separable, sparse, sums, transpose
 
-    modules = (direct, separable, sparse, sums, decimate, interpolate, transpose)
+    modules = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -117,17 +117,20 @@ def manifest() -> dict[str, object]:
     """Return what the loader must know: levels, the CPU features they need, pipelines."""
     import halide as hl
 
-    from pipelines import direct, families
+    from pipelines import direct, families, fused
     from pipelines.levels import CHUNK, LEVELS
 
     numbers = {name.lower(): int(f) for name, f in hl.TargetFeature.__members__.items()}
     return {
         "levels": {level.name: [numbers[f] for f in level.features] for level in LEVELS},
         "feature_words": (numbers["featureend"] + 63) // 64,
+        "vector_bits": {level.name: level.vector_bits for level in LEVELS},
         "chunk": CHUNK,
         "rests": list(direct.RESTS),
+        "radices": {str(side): list(radices) for side, radices in fused.RADICES.items()},
+        "deep": fused.DEEP,
         "families": {
-            family: [[v.input, v.accumulator, v.output] for v in module.VARIANTS]
+            family: [v.name.split("_") for v in module.VARIANTS]
             for family, module in families().items()
         },
     }

@@ -10,7 +10,7 @@ from test_separable import plan_takes, product
 import faltung
 from faltung import planner, reference
 
-METHODS = ("direct", "separable", "sums", "fft", "sparse", "reference")
+METHODS = ("direct", "separable", "sums", "fft", "fused_fft", "sparse", "reference")
 KNOWN = tuple(m for m in METHODS if m in planner.BY_NAME)
 
 
@@ -42,6 +42,7 @@ def adversarial(rng, shape, dtype, kind):
        st.sampled_from(["range", "cancel", "subnormal", "spikes", "ones", "large"]),
        st.sampled_from(["dense", "factors", "box", "comb"]), st.integers(0, 9999))  # fmt: skip
 @example("fft", (300,), "float32", "spikes", "dense", 0)
+@example("fused_fft", (300,), "float32", "spikes", "dense", 0)
 @example("fft", (40,), "float32", "subnormal", "dense", 2)
 def test_no_input_breaks_a_bound(method, shape, dtype, samples, kernel, seed):
     rng = np.random.default_rng(seed)
@@ -64,13 +65,13 @@ def test_no_input_breaks_a_bound(method, shape, dtype, samples, kernel, seed):
     plan = faltung.plan(shape, dtype, k, method=method, **options)
     wide = np.longdouble
     wanted = reference.convolve(x.astype(wide), k.astype(wide), **options)
-    if method == "fft":
+    if method in ("fft", "fused_fft"):
         size = continued_norm(x, k, options) * np.sqrt((k.astype(wide) ** 2).sum())
     else:
         size = reference.convolve(np.abs(x.astype(wide)), np.abs(k.astype(wide)), **options)
     if float(size.max()) > float(np.finfo(dtype).max) / 4:
         return  # sums may overflow on the way, in any order
-    roundings = 64 * x.size if method == "fft" else 2 * (k.size + 1)
+    roundings = 64 * x.size if method in ("fft", "fused_fft") else 2 * (k.size + 1)
     slack = float(np.finfo(dtype).smallest_subnormal) * roundings  # where it is absolute
     error = np.abs(plan(x) - wanted)
     worst = float((error - plan.error_bound * size - slack).max())

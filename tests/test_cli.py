@@ -45,7 +45,7 @@ def test_calibrate_prints_and_keeps_the_table(tmp_path, monkeypatch, capsys):
 
 def test_version_and_help():
     assert run("--version").stdout == f"faltung, version {faltung.__version__}\n"
-    for command in ("", "filter", "explain", "kernels", "demo"):
+    for command in ("", "filter", "edges", "compare", "explain", "kernels", "demo"):
         done = run(*command.split(), "--help")
         assert done.returncode == 0
         assert "Usage: faltung" in done.stdout
@@ -122,7 +122,15 @@ def test_demo_writes_every_picture_and_the_sheet(tmp_path, capsys):
     ["filter", "PHOTO", "-k", "[[[1]]]", "-o", "OUT/a.png"],
     ["filter", "PHOTO", "-k", "OUT/broken.npy", "-o", "OUT/a.png"],
     ["filter", "PHOTO", "-k", "edge", "-o", "OUT/a.xyz"],
-    ["filter", "PHOTO", "-k", "edge", "-o", "OUT"],
+    ["filter", "PHOTO", "PHOTO", "-k", "edge", "-o", "OUT"],
+    ["filter", "PHOTO", "OUT/empty.png", "-k", "edge", "-o", "OUT/a.png"],
+    ["filter", "PHOTO", "-k", "edge", "--then", "[1,2]", "-o", "OUT/a.png"],
+    ["filter", "PHOTO", "-k", "edge", "-o", "OUT/a.png", "--max-pixels", "1000"],
+    ["edges", "PHOTO", "-k", "sobel"],
+    ["edges", "PHOTO", "-k", "nothing", "-o", "OUT/a.png"],
+    ["edges", "PHOTO", "-k", "edge", "-k", "edge", "-k", "edge", "-o", "OUT/a.png"],
+    ["compare", "PHOTO", "-k", "edge,,sharpen", "-o", "OUT/a.png"],
+    ["compare", "PHOTO", "-k", "edge", "-o", "OUT/a.xyz"],
     ["filter", "PHOTO", "-k", "edge", "-o", "OUT/no/a.png"],
     ["filter", "PHOTO", "-k", "edge", "-o", "/proc/a.png"],
     ["filter", "PHOTO", "-k", "edge", "-o", "OUT/a.png", "--mode", "big"],

@@ -45,7 +45,7 @@ def test_published_numbers(name):
 
 
 def test_every_published_kernel_is_there():
-    assert {*PUBLISHED, "gaussian:1"} == set(kernels.names())
+    assert {*PUBLISHED, "gaussian:1"} <= set(kernels.names())
 
 
 @pytest.mark.parametrize("name", ["identity", "sharpen", "box:3", "gaussian3", "gaussian5",

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from faltung import native
 from faltung.dtypes import Array
 
 STAGE = 8.0  # units of rounding for each stage of a transform, at most (Higham, 2002, 24.2)
@@ -16,7 +17,8 @@ def transform(values: Array, shape: tuple[int, ...], axes: tuple[int, ...], thre
     from scipy import fft
 
     call = fft.fftn if values.dtype.kind == "c" else fft.rfftn
-    result: Array = call(values, shape, axes, workers=threads)
+    with native.unforked():
+        result: Array = call(values, shape, axes, workers=threads)
     return result
 
 
@@ -27,7 +29,8 @@ def inverse(
     from scipy import fft
 
     call = fft.irfftn if real else fft.ifftn
-    result: Array = call(spectrum, shape, axes, workers=threads, overwrite_x=True)
+    with native.unforked():
+        result: Array = call(spectrum, shape, axes, workers=threads, overwrite_x=True)
     return result
 
 

@@ -290,6 +290,23 @@ def tiles(axes: Sequence[Axis], boundaries: Sequence[str], limit: Sequence[int])
     yield from boxes(ranges, axes, boundaries)
 
 
+def bands(axis: Axis, step: int) -> list[tuple[int, int]]:
+    """Cut the outputs of an axis for windows of ``step`` outputs: two ends, and whole ones between.
+
+    Those between need no boundary, and no end is shorter than a window where there are so many.
+    """
+    low, high = axis.inside
+    first = -(-low // step) * step
+    last = axis.count
+    if high < axis.count:
+        last = first + max(0, high - first) // step * step
+        if axis.count - last < step:
+            last -= step
+    if high <= low or last <= first:
+        return [(0, axis.count)]
+    return [cut for cut in ((0, first), (first, last), (last, axis.count)) if cut[0] < cut[1]]
+
+
 def cuts(first: int, stop: int, most: int) -> list[tuple[int, int]]:
     """Cut a range into pieces of at most ``most``."""
     return [(cut, min(stop, cut + most)) for cut in range(first, stop, most)]

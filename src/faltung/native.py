@@ -55,8 +55,9 @@ class Buffer(ctypes.Structure):
 
 TYPE_CODES = {"i": 0, "u": 1, "f": 2}
 
-Variant = tuple[str, str, str]
-"""The types that a pipeline was compiled for: of its input, its sums and its output."""
+Variant = tuple[str, ...]
+"""The types that a pipeline was compiled for, of its input, its sums and its output, and what else
+tells one of a family from another."""
 
 
 @lru_cache(maxsize=1024)
@@ -77,12 +78,17 @@ def buffer_template(
 class Library:
     """The loaded library: a function per pipeline, for the best level this machine offers.
 
-    ``families`` says of each family of pipelines which types it was compiled for.
+    ``families`` says of each family of pipelines which types it was compiled for, ``radices`` how
+    the fused transforms of each side are factored, ``deep`` how many planes of spectra they keep,
+    and ``vector`` how many bytes a register holds.
     """
 
     level: str
     chunk: int
     rests: tuple[int, ...]
+    vector: int
+    radices: dict[int, tuple[int, ...]]
+    deep: int
     families: dict[str, frozenset[Variant]]
     handle: ctypes.CDLL
     functions: dict[tuple[str, Variant], Any] = field(default_factory=dict)
@@ -153,6 +159,9 @@ def _load() -> Library | None:
             level,
             facts["chunk"],
             tuple(facts["rests"]),
+            facts["vector_bits"][level] // 8,
+            {int(side): tuple(radices) for side, radices in facts["radices"].items()},
+            facts["deep"],
             {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
             handle,
         )
@@ -216,6 +225,11 @@ def _cpu_count() -> int:
     if env.isascii() and env.isdigit() and 0 < int(env) <= MOST_WORKERS:
         return int(env)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return _cpu_count()
 
 
 def get_workers() -> int:
@@ -313,6 +327,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def unforked() -> Any:
+    """Return what to hold, in a ``with``, while another library's threads must not be forked."""
+    return _threads.lock
+
+
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
     """Run one pipeline call while no fork happens."""
     with _threads.lock:
@@ -335,8 +354,8 @@ class Form:
     A family of pipelines may cut an axis of the output in two.
     """
 
-    x_shape: tuple[int, int, int]
-    x_strides: tuple[int, int, int]
+    x_shape: tuple[int, ...]
+    x_strides: tuple[int, ...]
     k_shape: tuple[int, int, int]
     y_shape: tuple[int, ...]
     y_strides: tuple[int, ...]
@@ -381,8 +400,8 @@ class Call:
         self.numbers = tuple(numbers)
         self.serial = work < SERIAL_WORK
 
-    def __call__(self, x: int, y: int, threads: int) -> None:
-        """Run on the addresses of the input and the output."""
+    def __call__(self, x: int, y: int, threads: int, *more: Array) -> None:
+        """Run on the addresses of the input and the output, and on further outputs."""
         source = Buffer.from_buffer_copy(self.input)
         target = Buffer.from_buffer_copy(self.output)
         source.host, target.host = x, y
@@ -390,9 +409,9 @@ class Call:
         if tasks > 1 and threads >= _shared.pool:
             tasks *= 8  # smaller tasks even out cores of unequal speed
         arguments = (ctypes.byref(source), *self._pointers, *self.numbers, tasks)
-        code = _guarded(
-            self.loaded, lambda: self.function(*arguments, ctypes.byref(target)), threads
-        )
+        others = [constant_buffer(array) for array in more]
+        outputs = (ctypes.byref(target), *(ctypes.byref(buffer) for _, _, buffer in others))
+        code = _guarded(self.loaded, lambda: self.function(*arguments, *outputs), threads)
         if code:
             messages, self.loaded.errors[:] = self.loaded.errors[:], []
             if code == -11:  # halide_error_code_out_of_memory

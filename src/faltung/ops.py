@@ -64,7 +64,8 @@ def convolve(
     fill_value : number
         The value beyond the ends with ``boundary="constant"``.
     anchor : int or ints, optional
-        The tap that lies on the output's position; ``(k - 1) // 2`` by default.
+        The tap that lies on the output's position; by default a named kernel's own, else
+        ``(k - 1) // 2``.
     axes : int or ints, optional
         The axes that are convolved over, by default the last ``k.ndim``; ``(0, 1)`` for a colour
         image (H, W, C). Every other axis is a batch axis.
@@ -96,8 +97,9 @@ def convolve(
         Ask for a result that is never negative; kernel, input and fill value must not be either.
     method : str
         "auto", or the name of a method, as ``plan.explain()`` lists them: "direct", "separable",
-        "sums", "sparse", "fft", "recursive", "wide", "wide_fft" or "reference". Kernels over more
-        than three axes of more than one tap go through "fft", "wide_fft" or "reference".
+        "sums", "sparse", "fused_fft", "fft", "recursive", "wide", "wide_fft" or "reference".
+        Kernels over more than three axes of more than one tap go through "fft", "wide_fft" or
+        "reference".
     max_memory : int, optional
         Bytes of scratch memory that the method may use besides input and output. A method that
         needs more is refused; where none is left, that is an error which says how many would do.

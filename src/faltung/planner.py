@@ -15,7 +15,7 @@ import numpy as np
 from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.explain import Report, as_html, as_text, report, title
-from faltung.kernels import Kernel
+from faltung.kernels.kernel import Kernel
 from faltung.limits import (
     BOUNDLESS,
     OUTPUTS,
@@ -35,6 +35,7 @@ from faltung.methods import (
     Run,
     direct,
     fft,
+    fused_fft,
     recursive,
     reference,
     separable,
@@ -47,8 +48,9 @@ from faltung.problem import Options, Problem, build
 from faltung.settings import Setting
 
 LAID_OUT = 1 << 24  # samples that a boundary may add in any case
+COUNTED = 1 << 44  # bytes of input and output beyond which blocks are not counted one by one
 METHODS: tuple[Method, ...] = (
-    sums, separable, sparse, recursive, direct, fft, wide, wide_fft, reference,
+    sums, separable, sparse, recursive, direct, fused_fft, fft, wide, wide_fft, reference,
 )  # fmt: skip
 BY_NAME = {method.NAME: method for method in METHODS}
 
@@ -366,6 +368,8 @@ def consider(
         return refused("a quotient of two sums needs a bound for each output, which it has not")
     for part in parts:
         why = None if method is reference else too_long(part)  # it looks each sample up
+        if method is fused_fft and sum(part.traffic) > COUNTED:  # its cost lists every block
+            why = "the input is longer than any memory"
         if why is not None:
             return refused(why)
         verdict = method.supports(part)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faltung import geometry, kernels
+from faltung import geometry
 from faltung.boundary import BOUNDARIES
 from faltung.dtypes import (
     Arithmetic,
@@ -22,7 +22,7 @@ from faltung.dtypes import (
     plain_array,
     resolve,
 )
-from faltung.kernels import Kernel
+from faltung.kernels.kernel import Kernel
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
@@ -198,6 +198,8 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
 
 def named(text: str) -> str:
     """Say which named kernels a text may mean."""
+    from faltung import kernels  # the whole collection, which nothing else here needs
+
     family = [name for name in kernels.names() if name.startswith((f"{text}.", f"{text}-"))]
     try:
         kernels.get(text)
@@ -207,6 +209,11 @@ def named(text: str) -> str:
     if not family:
         return "give its numbers, or a kernel of faltung.kernels; `faltung kernels` lists them."
     return f"give {' or '.join(f'faltung.kernels.get({name!r})' for name in family)}."
+
+
+def default_anchors(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the anchor of a kernel that has none."""
+    return tuple(geometry.default_anchor(taps) for taps in shape)
 
 
 def per_axis(value: Any, count: int, name: str, least: int) -> tuple[int, ...]:
@@ -342,8 +349,8 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         raise ValueError(f"mode={o.mode!r} is unknown; use one of {', '.join(geometry.MODES)}.")
     if not isinstance(o.missing, str) or o.missing not in MISSING:
         raise ValueError(f"missing={o.missing!r} is unknown; use one of {', '.join(MISSING)}.")
-    if o.anchor is None:
-        anchor = tuple(geometry.default_anchor(taps) for taps in array.shape)
+    if o.anchor is None:  # a named kernel brings its own; a dialect gave one before
+        anchor = k.anchor if isinstance(k, Kernel) else default_anchors(array.shape)
     else:
         anchor = per_axis(o.anchor, rank, "anchor", 0)
         if any(a >= taps for a, taps in zip(anchor, array.shape, strict=True)):

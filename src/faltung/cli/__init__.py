@@ -15,9 +15,12 @@ from contextlib import suppress
 import click
 
 from faltung import __version__
+from faltung.cli.analyse import analyse_command
 from faltung.cli.calibrate import calibrate_command
-from faltung.cli.common import fail
+from faltung.cli.common import Interrupted, colour, fail
+from faltung.cli.compare import compare_command
 from faltung.cli.demo import demo_command
+from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
@@ -33,11 +36,31 @@ def cli() -> None:
       faltung demo
       faltung kernels sharpen
       faltung filter photo.jpg --kernel edge -o edges.png
+      faltung filter holiday/ --kernel gaussian:2 -o soft/
+      faltung edges photo.jpg -o edges.png
+      faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
+      faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
+
+    Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
+    after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
+
+    \b
+    Completion, in bash (zsh and fish alike), in ~/.bashrc:
+      eval "$(_FALTUNG_COMPLETE=bash_source faltung)"
     """
 
 
-for command in (filter_command, kernels_command, demo_command, explain_command, calibrate_command):
+for command in (
+    filter_command,
+    edges_command,
+    compare_command,
+    kernels_command,
+    analyse_command,
+    demo_command,
+    explain_command,
+    calibrate_command,
+):
     cli.add_command(command)
 
 
@@ -46,20 +69,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> run(["kernels", "identity"])
+    >>> run(["kernels", "identity"])  # doctest: +ELLIPSIS
     identity  (3x3)
       0 0 0
       0 1 0
       0 0 0
     Leaves the picture.
     Source: the usual table of image processing kernels; Gonzalez and Woods (2018), ch. 3.
+    ...
     0
     """
     if os.environ.get("FALTUNG_TRACEBACK") == "1":  # to find a fault of ours
         cli.main(arguments, prog_name="faltung", standalone_mode=False)
         return 0
     try:
-        status = cli.main(arguments, prog_name="faltung", standalone_mode=False)
+        status = cli.main(arguments, prog_name="faltung", standalone_mode=False, color=colour())
         if sys.stdout is not None:  # None where it was closed
             sys.stdout.flush()
         return status if isinstance(status, int) else 0
@@ -72,6 +96,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(error.format_message() + hint)
     except click.ClickException as error:
         return fail(error.format_message())
+    except Interrupted as error:
+        return fail(str(error), 130)
     except (KeyboardInterrupt, click.Abort):
         return fail("interrupted.", 130)
     except BrokenPipeError:

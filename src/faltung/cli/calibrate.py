@@ -7,10 +7,11 @@ import click
 
 @click.command("calibrate")
 def calibrate_command() -> None:
-    """Measure this machine, so that plans choose by its figures; takes a few seconds.
+    """Measure this machine, for its plans.
 
-    Run it while nothing else runs. The table goes into the user's cache directory; delete the file
-    to go back to the one that ships.
+    Plans choose their method by its figures. It takes a few seconds, in which nothing else should
+    run. The table goes into the user's cache directory; delete the file to go back to the one that
+    ships.
     """
     from dataclasses import asdict
 

@@ -2,21 +2,114 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 MODES = ("same", "full", "valid")
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
+FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp"}
+FORMATS |= {"pnm": ".pnm"}
+KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
+
+
+class Interrupted(Exception):  # noqa: N818  (no error)
+    """Ctrl-C, with a line on what was done; click takes a KeyboardInterrupt for itself."""
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def complete_kernel(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
+    """Return the names of kernels, and the files, that go on from what was typed."""
+    from faltung import kernels
+
+    found = [CompletionItem(name) for name in kernels.names() if name.startswith(begun)]
+    return found or [CompletionItem(begun, type="file")]
+
 
 kernel_option = click.option(
-    "-k",
-    "--kernel",
-    required=True,
-    help="A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file.",
+    "-k", "--kernel", required=True, shell_complete=complete_kernel, help=KERNEL
 )
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return options as one decorator, listed in their order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+boundary_options = together(
+    click.option(
+        "--boundary",
+        type=click.Choice(BOUNDARIES),
+        default="symmetric",
+        show_default=True,
+        help="How the picture goes on beyond its edges.",
+    ),
+    click.option(
+        "--fill-value",
+        type=float,
+        default=None,
+        help="The value beyond the edges with --boundary constant; 0 by default.",
+    ),
+    click.option("--flip", is_flag=True, help="Flip the kernel: convolution proper."),
+    click.option(
+        "--linear", is_flag=True, help="Filter in linear light (sRGB, IEC 61966-2-1); slower."
+    ),
+)
+signed_option = click.option(
+    "--signed",
+    type=click.Choice(("clip", "absolute", "centre", "stretch")),
+    default="clip",
+    show_default=True,
+    help="How negative results are shown: as 0, as their size, around mid-grey, or with the "
+    "smallest as black and the largest as white.",
+)
+files_options = together(
+    click.option(
+        "-o",
+        "--output",
+        metavar="OUT|DIR|-",
+        help="A file, whose ending names the format; a folder; or - for stdout.",
+    ),
+    click.option(
+        "--format",
+        "kind",
+        type=click.Choice(tuple(FORMATS)),
+        help="Of the results in a folder and on stdout; by default that of each input.",
+    ),
+    click.option(
+        "--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of a JPEG."
+    ),
+    click.option("--skip-existing", is_flag=True, help="Do only what is not there yet."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=178_956_970,
+        show_default=True,
+        help="The most pixels in a file, and in all the files at work at one time.",
+    ),
+    click.option("--workers", type=click.IntRange(1, 1024), help="Processors used; default all."),
+    click.option("--show", is_flag=True, help="Show the result in the terminal or in a viewer."),
+)
+
+
+def fill_for(fill_value: float | None, boundary: str) -> float:
+    """Return what lies beyond the edges."""
+    if fill_value is not None and boundary != "constant":
+        raise click.UsageError("--fill-value goes with --boundary constant.")
+    return fill_value or 0
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,9 +135,20 @@ def printable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def colour() -> bool | None:
+    """Return whether to write in colours; None leaves it to whether there is a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def say(message: str, kind: str = "", shade: str = "") -> None:
+    """Print one line on standard error, with what kind of line it is."""
+    line = " ".join(printable(message).split())
+    head = f"{click.style(f'faltung: {kind}:' if kind else 'faltung:', fg=shade or None)} "
+    with suppress(OSError, AttributeError):  # nobody may listen any more
+        click.echo(head + line, err=True, color=colour())
+
+
 def fail(message: str, status: int = 2) -> int:
     """Print one line of error and return the exit status."""
-    line = " ".join(printable(message).split())
-    with suppress(OSError, AttributeError):  # nobody may listen any more
-        click.echo(f"{click.style('faltung: error:', fg='red')} {line}", err=True)
+    say(message, "error", "red")
     return status

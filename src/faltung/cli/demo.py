@@ -19,7 +19,7 @@ from faltung.cli.common import printable
     help="The folder that the results go to.",
 )
 def demo_command(output: Path) -> None:
-    """Filter a photograph with the named kernels and draw a contact sheet."""
+    """Filter a photograph with named kernels."""
     from faltung import demo
 
     demo.run(output, lambda line: click.echo(printable(line)))

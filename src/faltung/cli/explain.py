@@ -77,13 +77,14 @@ def explain_command(
     html: Path | None,
     **options: Any,
 ) -> None:
-    """Print the plan of a convolution: equation, geometry, every method and its cost.
+    """Print the plan of a convolution.
 
-    Nothing is computed, so that the input may be of any size. The options are those of
-    faltung.plan, and so are their defaults. What `faltung filter` does with a colour picture is
-    --dtype uint8 --operation correlate --boundary symmetric --axes 0,1 --result-dtype uint8
-    --overflow saturate; `faltung filter --explain` prints that plan for a file. Kernels may be
-    complex here, by their numbers or from a .npy file.
+    It tells the equation, the geometry, every method and its cost. Nothing is computed, so that
+    the input may be of any size. The options are those of faltung.plan, and so are their defaults.
+    What `faltung filter` does with a colour picture is --dtype uint8 --operation correlate
+    --boundary symmetric --axes 0,1 --result-dtype uint8 --overflow saturate; `faltung filter
+    --explain` prints that plan for a file. Kernels may be complex here, by their numbers or from a
+    .npy file.
 
     \b
     Examples:

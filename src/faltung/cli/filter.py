@@ -1,39 +1,48 @@
-"""``faltung filter``: a picture and a kernel to a picture."""
+"""``faltung filter``: pictures and kernels to pictures."""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option
+from faltung.cli.common import (
+    MODES,
+    boundary_options,
+    complete_kernel,
+    files_options,
+    fill_for,
+    kernel_option,
+    signed_option,
+)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The filter of a call: frames to frames."""
+
+    kernel: Any
+    options: dict[str, Any]
+
+    def __call__(self, frame: Any, threads: int) -> Any:
+        """Filter one frame."""
+        from faltung import image
+
+        return image.filter(frame, self.kernel, workers=threads, **self.options)
 
 
 @click.command("filter")
-@click.argument("picture", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
 @kernel_option
 @click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Where the result goes; the ending names the format.",
+    "--then",
+    multiple=True,
+    metavar="K",
+    shell_complete=complete_kernel,
+    help="Another kernel, applied to the result; may be given again. Only the end is rounded.",
 )
-@click.option(
-    "--boundary",
-    type=click.Choice(BOUNDARIES),
-    default="symmetric",
-    show_default=True,
-    help="How the picture goes on beyond its edges.",
-)
-@click.option(
-    "--fill-value",
-    type=int,
-    default=None,
-    help="The value beyond the edges with --boundary constant; 0 by default.",
-)
+@files_options
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -41,53 +50,74 @@ from faltung.cli.common import BOUNDARIES, MODES, kernel_option
     show_default=True,
     help="Keep the size, or give all that the kernel reaches, or only what it fits on.",
 )
-@click.option("--flip", is_flag=True, help="Flip the kernel: convolution proper.")
+@boundary_options
+@signed_option
+@click.option(
+    "--alpha",
+    type=click.Choice(("keep", "filter")),
+    default="keep",
+    show_default=True,
+    help="Leave transparency as it is, or filter it, too.",
+)
 @click.option("--explain", is_flag=True, help="Print the plan: equation, method, cost.")
-@click.option("--workers", type=click.IntRange(1, 1024), help="Number of threads.")
 def filter_command(
-    picture: Path,
     kernel: str,
-    output: Path,
-    boundary: str,
-    fill_value: int | None,
+    then: tuple[str, ...],
     mode: str,
+    boundary: str,
+    fill_value: float | None,
     flip: bool,
+    linear: bool,
+    signed: str,
+    alpha: str,
     explain: bool,
-    workers: int | None,
-) -> None:
-    """Filter PICTURE with a kernel; its depth stays, and so does its size unless --mode is given.
+    **files: Any,
+) -> int:
+    """Filter pictures with a kernel.
 
-    The kernel is laid on the picture as its numbers are written. Results are rounded and saturate.
-    Alpha is kept as it is. Colour profiles and other notes in the file are not.
+    Depth and size stay, unless --mode is given.
+
+    FILES are pictures and folders, which are taken with all that is in them and keep their
+    structure; - is standard input. The kernel is laid on the picture as its numbers are written.
+    Results are rounded and saturate. Of animations and pages each is filtered. Colour profile,
+    resolution and EXIF are kept, turned pictures are written upright.
+
+    Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake or if
+    the only picture failed, 130 after Ctrl-C, which leaves whole files alone.
 
     \b
     Examples:
       faltung filter photo.jpg --kernel edge -o edges.png
-      faltung filter photo.jpg --kernel box:9 --boundary edge -o soft.jpg
+      faltung filter photo.jpg --kernel gaussian:2 --then sharpen -o both.jpg
       faltung filter photo.png --kernel "[[0,-1,0],[-1,5,-1],[0,-1,0]]" -o sharp.png
-      faltung filter scan.tif --kernel my_kernel.npy --explain -o out.tif
+      faltung filter photo.jpg --kernel sobel.x --signed centre -o relief.png
+      faltung filter holiday/ --kernel gaussian:2 -o soft/ --skip-existing
+      faltung filter *.tif --kernel my_kernel.npy --format png -o results/
+      curl -s https://example.org/a.jpg | faltung filter - -k edge -o - > edges.jpg
     """
     from faltung import image, kernels
+    from faltung.cli import batch
+    from faltung.cli.jobs import STREAM, Job
+    from faltung.image.filtering import check_kernel
 
-    if fill_value is not None and boundary != "constant":
-        raise click.UsageError("--fill-value goes with --boundary constant.")
-    taps = kernels.parse(kernel)
-    array = image.read(picture)
-    image.check_target(output, array)
-    operation = "convolve" if flip else "correlate"
-    options: dict[str, Any] = {
-        "operation": operation,
+    taps = [kernels.parse(text) for text in (kernel, *then)]
+    for each in taps:
+        check_kernel(each)
+    laying: dict[str, Any] = {
+        "operation": "convolve" if flip else "correlate",
         "mode": mode,
         "boundary": boundary,
-        "fill_value": fill_value or 0,
+        "fill_value": fill_for(fill_value, boundary),
     }
-    if explain:
-        colours = array[:, :, :-1] if array.ndim == 3 and array.shape[2] in (2, 4) else array
-        click.echo(image.filter_plan(colours.shape, array.dtype, taps, **options).explain())
-    start = time.perf_counter()
-    filtered = image.filter(array, taps, workers=workers, **options)
-    milliseconds = (time.perf_counter() - start) * 1e3
-    image.write(output, filtered)
-    height, width = filtered.shape[:2]
-    name = click.format_filename(output)
-    click.echo(f"{name}: {width} x {height} pixels, {milliseconds:.1f} ms")
+    more = {"then": tuple(taps[1:]), "signed": signed, "alpha": alpha, "linear": linear}
+
+    def print_plan(job: Job) -> None:
+        if job.source == STREAM or job.target == STREAM:
+            raise click.UsageError("--explain goes with a file that is read and one written.")
+        first = image.read(job.source, max_pixels=files["max_pixels"])
+        plans = image.filter_plans(first, taps, linear=linear, **laying)
+        click.echo("\n".join(plan.explain() for plan in plans))
+
+    return batch.run(
+        batch.Files(**files), Filter(taps[0], laying | more), print_plan if explain else None
+    )

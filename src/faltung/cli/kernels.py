@@ -2,26 +2,69 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+
+from faltung.cli.common import complete_kernel, write_text
 
 
 @click.command("kernels")
-@click.argument("name", required=False)
-def kernels_command(name: str | None) -> None:
-    """List the named kernels, or show the numbers of one.
+@click.argument("name", required=False, shell_complete=complete_kernel)
+@click.option("--response", metavar="OUT", help="Draw the frequency response of NAME to this file.")
+@click.option(
+    "--gallery",
+    type=click.Path(path_type=Path),
+    help="Write a page with all kernels, and a photograph filtered with each, to this file.",
+)
+def kernels_command(name: str | None, response: str | None, gallery: Path | None) -> None:
+    """List the named kernels, or show the numbers, properties and frequency response of one.
+
+    Names that end in a colon and numbers stand for a family: other numbers make other kernels.
 
     \b
     Examples:
       faltung kernels
       faltung kernels gaussian5
-      faltung kernels gaussian:2.5
+      faltung kernels motion:15,30deg
+      faltung kernels savgol:7,2,deriv=1 --response slope.png
+      faltung kernels --gallery kernels.html
     """
+    if response is not None and name is None:
+        raise click.UsageError("--response draws one kernel; name it.")
+    if gallery is not None:
+        from faltung.cli.gallery import page
+
+        write_text(gallery, page())
+        click.echo(click.format_filename(gallery))
+        if name is None:
+            return
+    if name is None:
+        listing()
+        return
+    from faltung import kernels
+    from faltung.analysis import analyse
+    from faltung.cli.response import as_picture, as_text
+
+    kernel = kernels.get(name)
+    click.echo(f"{kernel}\n\n{analyse(kernel).summary}\n")
+    for line in as_text(kernel):
+        click.echo(line)
+    if response is not None:
+        from faltung import image
+
+        image.write(response, as_picture(kernel))
+        click.echo(f"\n{click.format_filename(response)}")
+
+
+def listing() -> None:
+    """Print the names by what the kernels are for."""
     from faltung import kernels
 
-    if name is not None:
-        click.echo(str(kernels.get(name)))
-        return
-    for known in kernels.names():
-        kernel = kernels.get(known)
-        size = "x".join(map(str, kernel.shape))
-        click.echo(f"{click.style(f'{known:<14}', bold=True)}{size:<5}{kernel.about}")
+    for number, (group, names) in enumerate(kernels.groups().items()):
+        heading = click.style(group[0].upper() + group[1:], underline=True)
+        click.echo(f"{chr(10) if number else ''}{heading}")
+        for known in names:
+            kernel = kernels.get(known)
+            size = "x".join(map(str, kernel.shape))
+            click.echo(f"  {click.style(f'{known:<27}', bold=True)}{size:<7}{kernel.about}")

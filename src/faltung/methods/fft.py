@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -38,27 +38,39 @@ QUIET = 1e-2  # of a tile's usual magnitude: noise beyond it is too much
 
 def supports(problem: Problem) -> Verdict:
     """Floating sums, unless the noise of a transform could be told from the answer's."""
-    arithmetic, k = problem.arithmetic, problem.taps.array
+    arithmetic = problem.arithmetic
     if arithmetic.exact:
         return Verdict(False, "exact integers have transforms of their own")
     if precision(problem) is None:
         return Verdict(False, f"no transform computes in {arithmetic.accumulator}")
     if not any(along.reach for along in problem.geometry):
         return Verdict(False, "the kernel has a single tap")
-    if not np.isfinite(k).all() or not k.any():
-        return Verdict(False, "the taps are not finite, or all are zero")
     if tiling(problem) is None:
         return Verdict(False, f"a transform would take more than {problem.max_memory:,} bytes")
+    drowned = drowns(problem, within)
+    if drowned:
+        return Verdict(False, drowned)
+    shape = "x".join(map(str, tiling(problem) or ()))
+    return Verdict(True, f"transforms of {shape}")
+
+
+def drowns(problem: Problem, within: Callable[[Problem], float]) -> str:
+    """Say why the noise of transforms, ``within`` so much, forbids them; "" where it does not."""
+    k = problem.taps.array
+    if not np.isfinite(k).all() or not k.any():
+        return "the taps are not finite, or all are zero"
+    arithmetic = problem.arithmetic
+    if problem.result_dtype.kind in "iu" and arithmetic.overflow != "saturate":
+        return 'its noise could pass for an overflow; overflow="saturate" would allow it'
     if problem.tolerance is not None:
         bound = within(problem)
         if bound > problem.tolerance:
-            return Verdict(False, f"its noise of {bound:.2g} is above the tolerance")
+            return f"its noise of {bound:.2g} is above the tolerance"
     elif problem.nonnegative:
-        return Verdict(False, "its noise may be negative; a tolerance would allow it")
+        return "its noise may be negative; a tolerance would allow it"
     elif k.dtype.kind != "c" and (k >= 0).all() and k[k > 0].min() < k.max() * eps_of(problem):
-        return Verdict(False, "its noise would drown the smallest taps; a tolerance would allow it")
-    shape = "x".join(map(str, tiling(problem) or ()))
-    return Verdict(True, f"transforms of {shape}")
+        return "its noise would drown the smallest taps; a tolerance would allow it"
+    return ""
 
 
 def precision(problem: Problem) -> DType | None:
@@ -130,7 +142,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     tiles = batches * math.prod(
         -(-a.count // a.outputs_of(n)) for a, n in zip(problem.geometry, shape, strict=True)
     )
-    threads = min(native.get_workers(), max(tiles, 1))  # a batch axis may be empty
+    threads = min(native.processors(), max(tiles, 1))  # a batch axis may be empty
     seconds = batches * work * machine.transform / threads
     held = HELD * math.prod(shape) * item
     memory = held * max(1, min(threads, problem.max_memory // held))
@@ -249,6 +261,8 @@ class Tiles:
             )[self._given(target)]
             if not np.isfinite(sums.sum()):
                 sums = self._plain(source, target.shape)
+            elif problem.nonnegative:
+                np.maximum(sums, 0, out=sums)
         target[...] = convert(sums, out.dtype, problem.arithmetic.overflow)
 
     def _given(self, target: Array) -> tuple[slice, ...]:
@@ -266,16 +280,14 @@ class Tiles:
         """
         if self.problem.tolerance is not None:
             return False
-        flat = source.reshape(-1) if source.flags.c_contiguous else source.ravel()
-        usual = float(np.median(np.abs(flat[:: max(1, flat.size // 512)])))
         if source.dtype.kind == "c":
-            top = float(np.abs(flat).max())
+            top = float(np.abs(source).max())
         else:
-            top = max(float(flat.max()), -float(flat.min()))
+            top = max(float(source.max()), -float(source.min()))
         info = np.finfo(self.dtype)
         if not math.isfinite(top) or 0 < top < info.tiny / info.eps:  # or sums lose their digits
             return True
-        return usual > 0 and self.noise * self.gain * top > QUIET * usual * self.total
+        return 0 < usual(source) * self.total * QUIET < self.noise * self.gain * top
 
     def _plain(self, source: Array, shape: tuple[int, ...]) -> Array:
         """Sum a tile as the definition has it, from its samples with the boundary laid around."""
@@ -284,6 +296,12 @@ class Tiles:
         method = direct if direct.supports(inner).ok else reference
         method.prepare(inner)(source, sums, 1)
         return sums
+
+
+def usual(samples: Array) -> float:
+    """Return the median magnitude of a sample of the samples."""
+    flat = samples.reshape(-1)
+    return float(np.median(np.abs(flat[:: max(1, flat.size // 512)])))
 
 
 def inside(problem: Problem, shape: tuple[int, ...], dtype: DType) -> Problem:

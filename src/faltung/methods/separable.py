@@ -232,7 +232,8 @@ def split_pass(form: Form, axis: int, last: bool) -> tuple[Form, Form]:
     """
     if last:
         return form, form
-    between = replaced(form.x_shape, axis, form.y_shape[axis])
+    x, y, z = form.x_shape
+    between = replaced((x, y, z), axis, form.y_shape[axis])
     steps = (1, between[0], between[0] * between[1])
     one = (1, 1, 1)
     here = replace(

@@ -185,7 +185,7 @@ def listed(found: Route, form: Form, taps: Array) -> Lists:
     lists.add(
         np.ascontiguousarray(taps[places]),
         np.asarray(offsets),
-        x_steps,
+        (x_steps[0], x_steps[1], x_steps[2]),
         (shape[0], shape[1], shape[2]),
         (strides[0], strides[1], strides[2]),
     )

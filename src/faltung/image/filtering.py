@@ -1,0 +1,275 @@
+"""Filtering a picture: which numbers are convolved, and what becomes of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faltung.dtypes import plain_array
+from faltung.image.colour import SIGNED, check_rule, decoded, from_linear, shown, to_linear
+from faltung.image.formats import DTYPES, Array, ImageError, full_scale, has_alpha, is_picture
+from faltung.ops import plan
+from faltung.planner import Plan
+from faltung.problem import kernel_array
+
+__all__ = ["SIGNED", "Laying", "filter", "filter_plan", "responses"]
+ALPHA = ("keep", "filter")
+
+
+@dataclass(frozen=True)
+class Laying:
+    """How kernels are laid on a picture: what :func:`faltung.convolve` calls the same."""
+
+    operation: str = "correlate"
+    mode: str = "same"
+    boundary: str | Sequence[str] = "symmetric"
+    fill_value: float = 0
+    workers: int | None = None
+
+    def __call__(
+        self, x: Array, kernel: Any, dtype: Any = None, fill: float | None = None
+    ) -> Array:
+        """Return the responses of one kernel, exact or as floats, or rounded to a dtype."""
+        planned = plan(
+            x.shape,
+            x.dtype,
+            kernel,
+            operation=self.operation,
+            axes=(0, 1),
+            mode=self.mode,
+            boundary=self.boundary,
+            fill_value=self.fill_value if fill is None else fill,
+            result_dtype=dtype,
+            overflow="raise" if dtype is None else "saturate",
+        )
+        return planned(x, workers=self.workers)
+
+
+def filter_plan(
+    shape: tuple[int, ...],
+    dtype: Any,
+    kernel: Any,
+    *,
+    operation: str = "correlate",
+    mode: str = "same",
+    boundary: str | Sequence[str] = "symmetric",
+    fill_value: float = 0,
+) -> Plan:
+    """Plan the filtering of pictures: of one grey plane, or of their colours.
+
+    Raises
+    ------
+    ImageError
+        Where the kernel has not two axes.
+    """
+    check_kernel(kernel)
+    return plan(
+        shape,
+        dtype,
+        kernel,
+        operation=operation,
+        axes=(0, 1),
+        mode=mode,
+        boundary=boundary,
+        fill_value=fill_value,
+        result_dtype=dtype,
+        overflow="saturate",
+    )
+
+
+def filter_plans(
+    picture: Array, kernels: Sequence[Any], *, linear: bool = False, **laying: Any
+) -> list[Plan]:
+    """Return the plans of :func:`filter`: one for each kernel, on what the one before gives."""
+    clear = has_alpha(picture)
+    shape = (*picture.shape[:2], picture.shape[2] - 1) if clear else picture.shape
+    if len(kernels) == 1 and not (linear or clear):
+        return [filter_plan(shape, picture.dtype, kernels[0], **laying)]
+    floats = linear or clear
+    dtype = np.dtype(np.float32) if floats and picture.dtype.itemsize < 4 else picture.dtype
+    plans = []
+    for kernel in kernels:
+        check_kernel(kernel)
+        plans.append(plan(shape, dtype, kernel, axes=(0, 1), **laying))
+        shape, dtype = plans[-1].shape, plans[-1].dtype
+    return plans
+
+
+def check_kernel(kernel: Any) -> None:
+    """Raise where a kernel has not two axes."""
+    taps, _ = kernel_array(kernel)
+    if taps.ndim != 2:
+        raise ImageError(
+            f"a picture needs a kernel with two axes; got shape {taps.shape}. "
+            "Write a single row as [[1, 2, 1]]."
+        )
+
+
+def filter(
+    picture: Array,
+    kernel: Any,
+    *,
+    then: Sequence[Any] = (),
+    operation: str = "correlate",
+    mode: str = "same",
+    boundary: str | Sequence[str] = "symmetric",
+    fill_value: float = 0,
+    signed: str = "clip",
+    alpha: str = "keep",
+    linear: bool = False,
+    workers: int | None = None,
+) -> Array:
+    """Filter a picture with a kernel, or several one after another, laid on it as they are written.
+
+    Parameters
+    ----------
+    picture : ndarray
+        (H, W) or (H, W, C), of uint8, uint16, uint32, int16, int32, float32 or float64. With C of
+        2 or 4 the last channel is alpha.
+    kernel : array_like or Kernel
+        Two axes.
+    then : sequence of kernels
+        Applied one by one to what the kernel before gave: those are real numbers, which only the
+        end rounds and clips.
+    operation : {"correlate", "convolve"}
+        Lay the kernel as it is written, or flip it.
+    mode, boundary, fill_value, workers
+        As in :func:`faltung.convolve`; pictures are continued symmetrically by default, so that
+        they keep their brightness along the edges.
+    signed : {"clip", "absolute", "centre", "stretch"}
+        What becomes of negative and too large results: see :func:`faltung.image.colour.shown`.
+    alpha : {"keep", "filter"}
+        Colours are filtered premultiplied (Porter and Duff, 1984): what is transparent counts for
+        nothing. ``"keep"`` leaves alpha, and a transparent neighbour counts as the pixel itself,
+        ``k * (a c) + c (sum(k) - k * a)``; ``"filter"`` filters alpha, too, and gives the colours
+        ``k * (a c) / k * a``. Beyond the edges a constant boundary is opaque.
+    linear : bool
+        Filter in linear light: see :mod:`faltung.image.colour`. Floats are taken to be linear.
+
+    Returns
+    -------
+    ndarray
+        Of the picture's dtype; whole numbers are rounded half to even and saturated.
+
+    Raises
+    ------
+    ImageError, ValueError
+        Where picture or kernel are none, or an option is not allowed.
+
+    Examples
+    --------
+    >>> from faltung import kernels
+    >>> filter(np.full((3, 4), 7, np.uint8), kernels.edge).max().item()
+    0
+    >>> step = np.array([[0, 0, 9, 9]], np.uint8)
+    >>> filter(step, kernels.sobel_x, signed="centre").tolist()
+    [[128, 164, 164, 128]]
+    """
+    picture = checked(picture)
+    check_rule(signed)
+    kernels = (kernel, *then)
+    for each in kernels:
+        check_kernel(each)
+    if alpha not in ALPHA:
+        raise ImageError(f"alpha={alpha!r} must be one of {', '.join(ALPHA)}.")
+    clear = has_alpha(picture)
+    if clear and alpha == "keep" and mode != "same":
+        raise ImageError(
+            f'a picture with alpha keeps its size: use mode="same", not {mode!r}, or '
+            'alpha="filter".'
+        )
+    dtype = picture.dtype
+    if not 0 <= fill_value <= full_scale(dtype) and dtype.kind == "u":
+        raise ImageError(
+            f"fill_value={fill_value!r} must be from 0 to {full_scale(dtype):.0f} for {dtype}."
+        )
+    laying = Laying(operation, mode, boundary, fill_value, workers)
+    if not clear and not linear and signed == "clip":  # the last plan rounds and saturates itself
+        for each in kernels[:-1]:
+            picture = laying(picture, each)
+        return laying(picture, kernels[-1], dtype)
+    values, opacity = responses(picture, kernels, laying, alpha=alpha, linear=linear)
+    result = shown(values, dtype, signed)
+    if opacity is None:
+        return result
+    return np.concatenate([result, shown(opacity, dtype, "clip")[:, :, None]], axis=2)
+
+
+def checked(picture: Any) -> Array:
+    """Return a picture in the machine's byte order, or raise."""
+    picture = plain_array(picture, "picture")
+    if not is_picture(picture):
+        raise ImageError(
+            f"a picture is {', '.join(DTYPES)}, (H, W) or (H, W, C); got {picture.dtype} "
+            f"{picture.shape}."
+        )
+    return np.asarray(picture.astype(picture.dtype.newbyteorder("="), copy=False))
+
+
+def responses(
+    picture: Array,
+    kernels: Sequence[Any],
+    laying: Laying,
+    *,
+    alpha: str = "keep",
+    linear: bool = False,
+) -> tuple[Array, Array | None]:
+    """Return the real results of kernels one after another, and alpha, in the picture's numbers.
+
+    Parameters
+    ----------
+    picture : ndarray
+        As in :func:`filter`, as are ``alpha`` and ``linear``.
+    kernels : sequence
+        At least one.
+    laying : Laying
+        How they are laid on it.
+
+    Returns
+    -------
+    values : ndarray
+        Integers where picture and kernels are, else floats: neither rounded nor clipped.
+    alpha : ndarray or None
+        (H, W), where the picture has it.
+    """
+    top = full_scale(picture.dtype)
+    light = linear and picture.dtype.kind != "f"
+    fill = laying.fill_value
+    clear = has_alpha(picture)
+    colours = picture[:, :, :-1] if clear else picture
+    if light:
+        fill = float(decoded(fill / top))
+        colours = to_linear(colours)
+    elif clear:
+        wide = colours.dtype.itemsize > 4 or top > 2**16  # more bits than float32 has
+        colours = colours.astype(np.float64 if wide else np.float32)
+    opacity = (picture[:, :, -1] / np.float64(top)).astype(colours.dtype) if clear else None
+    for kernel in kernels:
+        if opacity is None:
+            colours = laying(colours, kernel, fill=fill)
+        else:
+            colours, opacity = premultiplied(colours, opacity, kernel, laying, fill, alpha)
+    if light:
+        colours = from_linear(colours) * colours.dtype.type(top)
+    return colours, None if opacity is None else opacity * top
+
+
+def premultiplied(
+    colours: Array, opacity: Array, kernel: Any, laying: Laying, fill: float, alpha: str
+) -> tuple[Array, Array]:
+    """Return colours and alpha after one kernel."""
+    weighted = laying(colours * opacity[:, :, None], kernel, fill=fill)
+    covered = laying(opacity, kernel, fill=1)
+    if alpha == "keep":
+        total = np.asarray(kernel_array(kernel)[0]).sum(dtype=np.float64)
+        missing = (total - covered).astype(colours.dtype)
+        return weighted + colours * missing[:, :, None], opacity
+    covered = np.clip(covered, 0, 1)
+    seen = covered > np.finfo(covered.dtype).eps * 16
+    divided = np.divide(
+        weighted, covered[:, :, None], out=np.zeros_like(weighted), where=seen[:, :, None]
+    )
+    return divided, covered

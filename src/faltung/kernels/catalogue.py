@@ -1,0 +1,308 @@
+"""Names: the printed tables and the families that take parameters, as data, and how to ask."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+from faltung.kernels import gaussians, gradients, signals, smoothing
+from faltung.kernels.kernel import Kernel
+from faltung.kernels.tables import GROUPS, NAMED
+
+DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,17})?")
+LARGEST = 1001  # side of a box given as text: a typing error should not fill the memory
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a family, as texts give it.
+
+    Attributes
+    ----------
+    name : str
+        Its name in a text, as in ``order=1``.
+    kind : {"int", "float", "angle", "word", "orders"}
+        An angle may end in ``deg``; orders are one for each axis, as in ``order=1/0``.
+    low, high : float
+        Bounds for texts, both allowed.
+    argument : str
+        Its name in the function, where that is another.
+    words : tuple of str
+        Those allowed, where it is a word.
+    """
+
+    name: str
+    kind: str
+    low: float = 0
+    high: float = 0
+    argument: str = ""
+    words: tuple[str, ...] = ()
+
+    def read(self, text: str) -> Any:
+        """Return the value that a text gives, or raise ValueError."""
+        if self.kind == "word":
+            if text not in self.words:
+                raise ValueError(f"{self.name} must be one of {', '.join(self.words)}.")
+            return text
+        if self.kind == "orders":
+            if not re.fullmatch(r"[0-4](/[0-4])?", text):
+                raise ValueError(
+                    f"{self.name} must be 0 to 4 for the last axis, or one for each, as in 1/0."
+                )
+            given = [int(n) for n in text.split("/")]
+            return given[0] if len(given) == 1 else tuple(given)
+        number = text.removesuffix("deg") if self.kind == "angle" else text
+        if self.kind == "int":
+            fits = text.isascii() and text.isdigit() and len(text) < 9
+            fits = fits and self.low <= int(text) <= self.high
+        else:
+            fits = DECIMAL.fullmatch(number) is not None
+            fits = fits and self.low <= float(number) <= self.high
+        if not fits:
+            what = {"int": "a whole number", "angle": "degrees", "float": "a decimal"}[self.kind]
+            raise ValueError(f"{self.name} must be {what} from {self.low} to {self.high}.")
+        return int(text) if self.kind == "int" else float(number)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Kernels of one kind that differ in their parameters.
+
+    Attributes
+    ----------
+    name : str
+    group : str
+        The kind of kernels it stands with.
+    make : callable
+        Returns the kernel.
+    parameters : tuple of Parameter
+        The first ones may be given by their places.
+    usual : str
+        Parameters as text, for a list.
+    others : tuple of str
+        More of them, which :func:`faltung.kernels.nearest` looks at.
+    fixed : tuple of (str, value)
+        Arguments that are always the same.
+    many : bool
+        Whether the parameter given by its place may be repeated, one for each axis.
+    """
+
+    name: str
+    group: str
+    make: Callable[..., Kernel]
+    parameters: tuple[Parameter, ...]
+    usual: str
+    others: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, Any], ...] = ()
+    many: bool = False
+
+    @property
+    def form(self) -> str:
+        """How it is asked for, as in ``gaussian:SIGMA``."""
+        placed = [] if self.many else [p.name for p in self.parameters][: self.usual.count(",") + 1]
+        return f"{self.name}:{','.join(placed).upper() or 'DISTANCE,...'}"
+
+    def kernel(self, text: str) -> Kernel:
+        """Return the kernel of parameters as text, or raise ValueError."""
+        placed: list[Any] = []
+        named: dict[str, Any] = dict(self.fixed)
+        parameters = {p.name: p for p in self.parameters}
+        for part in text.split(",") if text else []:
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if equals:
+                found = parameters.get(name)
+                if found is None:
+                    raise ValueError(
+                        f"{name!r} is none of its parameters: {', '.join(parameters)}."
+                    )
+                argument = found.argument or found.name
+                if argument in named:
+                    raise ValueError(f"{name} is given twice.")
+                named[argument] = found.read(value)
+            elif named.keys() - dict(self.fixed):
+                raise ValueError(f"{part.strip()!r} stands after a parameter with a name.")
+            elif self.many or len(placed) < len(self.parameters):
+                at = 0 if self.many else len(placed)
+                placed.append(self.parameters[at].read(name))
+            else:
+                raise ValueError(
+                    f"it takes at most {len(self.parameters)}: {', '.join(parameters)}."
+                )
+        if not self.many:
+            for parameter, value in zip(self.parameters, placed, strict=False):
+                argument = parameter.argument or parameter.name
+                if argument in named:
+                    raise ValueError(f"{parameter.name} is given twice.")
+                named[argument] = value
+            placed = []
+        try:
+            signature(self.make).bind(*placed, **named)
+        except TypeError as error:
+            raise ValueError(f"{error}.") from None
+        return self.make(*placed, **named)
+
+
+def families() -> tuple[Family, ...]:
+    """Return all families."""
+    size = Parameter("n", "int", 1, LARGEST, "size")
+    small = Parameter("n", "int", 1, 61, "size")
+    sigma = Parameter("sigma", "float", 0.1, 300)
+    least = Parameter("sigma", "float", 0.3, gaussians.REACH)
+    angle = Parameter("angle", "angle", -3600, 3600)
+    cut = Parameter("cut", "float", 1, 10)
+    axes = Parameter("axes", "int", 1, 3)
+    factor = Parameter("n", "int", 1, 64, "factor")
+    smooth, change, second = "smoothing and sharpening", "gradients", "Laplacians"
+    one, waves, up = "signals (one axis)", "wavelets", "shifts and interpolation"
+    kind = Parameter("kind", "word", words=gaussians.KINDS)
+    few = Parameter("axes", "int", 1, 2)
+    odd = Parameter("n", "int", 3, 31, "size")
+    order8 = Parameter("n", "int", 1, 8, "order")
+    return (
+        Family("box", smooth, smoothing.box, (size, few), "3",
+               ("5", "7", "9", "2,axes=1", "3,axes=1", "5,axes=1", "2")),
+        Family("gaussian", smooth, gaussians.gaussian,
+               (sigma, Parameter("order", "orders"), kind, cut, axes), "1",
+               ("0.5", "1.5", "2", "2.5", "3", "5", "1,order=1", "2,order=1", "1,order=2",
+                "2,order=2", "1,order=1/1", "2,order=1/1", "1,axes=1", "2,axes=1",
+                "1,order=1,axes=1", "2,order=1,axes=1")),
+        Family("tent", smooth, smoothing.tent, (size, few), "5", ("3", "7", "9", "5,axes=1")),
+        Family("binomial", smooth, smoothing.binomial, (small, axes), "5",
+               ("3", "7", "9", "3,axes=1", "5,axes=1")),
+        Family("disk", smooth, smoothing.disk, (Parameter("radius", "float", 0.1, 300),), "3",
+               ("1", "1.5", "2", "5")),
+        Family("motion", smooth, smoothing.motion,
+               (Parameter("length", "float", 1, 500), angle), "15,30deg",
+               ("5,0deg", "9,0deg", "15,0deg", "9,45deg", "15,45deg", "15,60deg")),
+        Family("unsharp", smooth, gaussians.unsharp,
+               (Parameter("sigma", "float", 0.1, gaussians.REACH),
+                Parameter("amount", "float", 0, 100), cut), "1", ("2", "3", "1,0.5", "2,0.5")),
+        Family("high-boost", smooth, gaussians.high_boost,
+               (Parameter("amount", "float", 0.01, 100),), "1.5", ("2", "3")),
+        Family("sobel.x", change, gradients.sobel, (odd,), "5", ("7",),
+               (("dx", 1), ("dy", 0))),
+        Family("sobel.y", change, gradients.sobel, (odd,), "5", ("7",),
+               (("dx", 0), ("dy", 1))),
+        Family("steerable", change, gaussians.steerable,
+               (least, angle, Parameter("order", "int", 1, 2), cut), "2,30deg",
+               ("1,0deg", "1,30deg", "1,45deg", "2,45deg", "2,30deg,order=2", "2,45deg,order=2")),
+        Family("log", second, gaussians.log, (least, cut), "2", ("1", "1.4", "3")),
+        Family("dog", second, gaussians.dog,
+               (least, Parameter("wider", "float", 0.3, 100), cut), "1,1.6", ("1,2", "2", "3")),
+        Family("gabor", "texture", gaussians.gabor,
+               (Parameter("wavelength", "float", 2, 200), angle,
+                Parameter("sigma", "float", 0.3, 100), Parameter("aspect", "float", 0.2, 5),
+                Parameter("phase", "angle", -3600, 3600), cut), "8,45deg",
+               ("4,0deg", "4,45deg", "8,0deg", "8,30deg", "8,0deg,phase=90deg",
+                "8,45deg,phase=90deg")),
+        Family("bilinear", up, signals.bilinear, (factor, few), "2", ("3", "4")),
+        Family("bicubic", up, signals.bicubic, (factor, few), "2", ("3", "4")),
+        Family("shift", up, signals.shift,
+               (Parameter("distance", "float", -1000, 1000),
+                Parameter("method", "word", words=signals.METHODS)), "1,2.5", (), (), True),
+        Family("soft-shift", one, signals.soft_shift,
+               tuple(Parameter(name, "float", 0, 1) for name in ("left", "stay", "right")),
+               "0.8,0.1,0.1"),
+        Family("age.exponential", one, signals.exponential_age,
+               (Parameter("alpha", "float", 0.01, 1),
+                Parameter("taps", "int", 1, signals.LONGEST)), "0.3", ("0.5", "0.1")),
+        Family("age.linear", one, signals.linear_age,
+               (Parameter("n", "int", 1, signals.LONGEST, "taps"),), "5", ("3", "10")),
+        Family("savgol", one, signals.savitzky_golay,
+               (Parameter("window", "int", 1, signals.LONGEST), Parameter("degree", "int", 0, 12),
+                Parameter("deriv", "int", 0, 12, "derivative"),
+                Parameter("spacing", "float", 1e-9, 1e9)), "7,2",
+               ("5,2", "9,2", "11,4", "3,1,deriv=1", "5,2,deriv=1", "7,2,deriv=1", "7,2,deriv=2")),
+        Family("daubechies.low", waves, signals.wavelet, (order8,), "2", ("1", "3", "4"),
+               (("band", "low"),)),
+        Family("daubechies.high", waves, signals.wavelet, (order8,), "2", ("1", "3", "4"),
+               (("band", "high"),)),
+    )  # fmt: skip
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in families()}
+
+
+def names() -> list[str]:
+    """Return the names of all kernels; those that take parameters stand with their usual ones.
+
+    Examples
+    --------
+    >>> names()[:3]
+    ['identity', 'edge-diagonal', 'edge-cross']
+    >>> "motion:15,30deg" in names()
+    True
+    """
+    return [*NAMED, *(f"{family.name}:{family.usual}" for family in FAMILIES.values())]
+
+
+def groups() -> dict[str, list[str]]:
+    """Return the same names by what the kernels are for.
+
+    Examples
+    --------
+    >>> groups()["Laplacians"][-1]
+    'dog:1,1.6'
+    """
+    found = {group: [kernel.name for kernel in kernels] for group, kernels in GROUPS.items()}
+    for family in FAMILIES.values():
+        found.setdefault(family.group, []).append(f"{family.name}:{family.usual}")
+    return found
+
+
+def spelling(name: str) -> str:
+    """Return a name as it is compared: no case, and one kind of mark between its words."""
+    return re.sub("[._-]", "-", name).lower()
+
+
+SPELLED = {spelling(known): kernel for known, kernel in NAMED.items()}
+FAMILIES_SPELLED = {spelling(known): family for known, family in FAMILIES.items()}
+
+
+def get(name: str) -> Kernel:
+    """Return the kernel of a name, such as ``sharpen``, ``box:5`` or ``motion:15,30deg``.
+
+    Case does not matter, and ``.``, ``-`` and ``_`` are the same. Parameters come after a colon, by
+    their places or by their names: ``gaussian:2.5,order=1``.
+
+    Raises
+    ------
+    ValueError
+        Where there is none of that name; the message lists those there are.
+
+    Examples
+    --------
+    >>> get("gaussian3")
+    <Kernel gaussian3: [[1, 2, 1], [2, 4, 2], [1, 2, 1]] / 16>
+    >>> get("savgol:5,2,deriv=1")
+    <Kernel savgol:5,2,deriv=1: [2, 1, 0, -1, -2] / 10>
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a kernel is a text; got {type(name).__name__}.")
+    found = SPELLED.get(spelling(name))
+    if found is not None:
+        return found
+    start, _, parameters = name.partition(":")
+    family = FAMILIES_SPELLED.get(spelling(start))
+    if family is not None:
+        try:
+            return family.kernel(parameters.strip() or family.usual)
+        except ValueError as error:
+            shown = name if len(name) <= 60 else name[:57] + "..."
+            raise ValueError(
+                f"kernel {shown!r}: {error} Write it as in {family.name}:{family.usual}."
+            ) from None
+    shown = name if len(name) <= 60 else name[:57] + "..."
+    close = difflib.get_close_matches(shown.lower(), [*NAMED, *FAMILIES], n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    known = sorted({re.split("[.]", known)[0] for known in NAMED})
+    forms = ", ".join(f.form for f in FAMILIES.values())
+    raise ValueError(
+        f"there is no kernel named {shown!r}.{hint} Named kernels: {', '.join(known)}, {forms}; "
+        "numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files are "
+        "taken too."
+    )

@@ -1,0 +1,278 @@
+"""Filtering pictures: alpha, linear light, signed results, several kernels, edges, sheets."""
+
+import math
+
+import numpy as np
+import pytest
+
+import faltung
+from faltung import image, kernels
+from faltung.demo import PHOTOGRAPH
+from faltung.image import colour
+
+RNG = np.random.default_rng(5)
+
+
+def numbers(shape, dtype):
+    if np.dtype(dtype).kind == "f":
+        return RNG.random(shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return RNG.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
+def exact(x, kernel, **options):
+    """The definition in float64."""
+    options = {"boundary": "symmetric"} | options
+    return faltung.reference.correlate(
+        np.asarray(x, float), np.asarray(kernel, float), axes=(0, 1), **options
+    )
+
+
+# ---- pixel types and several kernels ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int16", "int32", "float32",
+                                   "float64"])  # fmt: skip
+@pytest.mark.parametrize("kernel", [kernels.edge, kernels.gaussian3, kernels.gaussian(1.3)])
+def test_every_pixel_type_is_filtered_in_its_own_numbers(dtype, kernel):
+    x = numbers((14, 15, 3), dtype)
+    y = image.filter(x, kernel)
+    assert y.dtype == dtype
+    wanted = exact(x, kernel)
+    if np.dtype(dtype).kind == "f":
+        np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-5 if dtype == "float32" else 1e-12)
+        return
+    limits = np.iinfo(dtype)
+    wanted = np.clip(np.rint(wanted), limits.min, limits.max)
+    assert np.abs(y - wanted).max() <= 1  # a tie may fall to the other side
+
+
+def test_several_kernels_are_rounded_and_clipped_only_at_the_end():
+    x = numbers((20, 21), "uint8")
+    y = image.filter(x, kernels.sobel_x, then=[kernels.gaussian(1.5), kernels.sharpen])
+    wanted = exact(exact(exact(x, kernels.sobel_x), kernels.gaussian(1.5)), kernels.sharpen)
+    assert np.abs(y - np.clip(np.rint(wanted), 0, 255)).max() <= 1
+    clipped = image.filter(x, kernels.sobel_x)
+    clipped = image.filter(image.filter(clipped, kernels.gaussian(1.5)), kernels.sharpen)
+    assert np.abs(y.astype(int) - clipped).max() > 20  # it matters
+
+
+# ---- signed results --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_four_rules_for_signed_results(dtype):
+    x = numbers((20, 21, 3), dtype)
+    values = exact(x, kernels.sobel_x)
+    top, middle = np.iinfo(dtype).max, (np.iinfo(dtype).max + 1) // 2
+    low, high = values.min(), values.max()
+    wanted = {
+        "clip": np.clip(values, 0, top),
+        "absolute": np.clip(np.abs(values), 0, top),
+        "centre": np.clip(values + middle, 0, top),
+        "stretch": np.rint((values - low) * (top / (high - low))),
+    }
+    assert set(wanted) == set(image.SIGNED)
+    for rule, expected in wanted.items():
+        y = image.filter(x, kernels.sobel_x, signed=rule)
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, expected, err_msg=rule)
+    with pytest.raises(image.ImageError, match="signed='wrap' must be one of clip, absolute"):
+        image.filter(x, kernels.sobel_x, signed="wrap")
+
+
+def test_floats_are_never_clipped_and_a_flat_stretch_is_black():
+    x = numbers((9, 9), "float32")
+    np.testing.assert_allclose(image.filter(x, kernels.edge), exact(x, kernels.edge), atol=1e-5)
+    np.testing.assert_allclose(
+        image.filter(x, kernels.edge, signed="centre"), exact(x, kernels.edge) + 0.5, atol=1e-5
+    )
+    flat = np.full((5, 6), 77, np.uint8)
+    assert not image.filter(flat, kernels.edge, signed="stretch").any()
+
+
+def test_nan_stays_where_the_kernel_meets_it():
+    x = numbers((9, 9), "float32")
+    x[4, 4] = np.nan
+    x[0, 0] = np.inf
+    y = image.filter(x, kernels.gaussian3)
+    assert np.isnan(y[3:6, 3:6]).all()
+    assert np.isnan(y).sum() == 9
+    assert np.isinf(y[:2, :2]).all()
+    assert np.isnan(image.edges(x).magnitude[3:6, 3:6]).all()
+
+
+# ---- alpha -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("kernel", [kernels.gaussian(1.3), kernels.edge, kernels.sharpen])
+def test_alpha_is_kept_and_transparent_neighbours_count_as_the_pixel_itself(
+    dtype, channels, kernel
+):
+    x = numbers((12, 13, channels), dtype)
+    top = colour.full_scale(dtype)
+    y = image.filter(x, kernel)
+    np.testing.assert_array_equal(y[:, :, -1], x[:, :, -1])
+    c, a = x[:, :, :-1].astype(float), x[:, :, -1:] / top
+    taps = np.asarray(kernel, float)
+    wanted = exact(a * c, taps) + c * (taps.sum() - exact(a, taps))
+    if dtype == "float32":
+        np.testing.assert_allclose(y[:, :, :-1], wanted, atol=1e-5)
+    else:
+        assert np.abs(y[:, :, :-1] - np.clip(np.rint(wanted), 0, top)).max() <= 1
+
+
+def test_hidden_colours_do_not_bleed():
+    x = np.zeros((9, 12, 4), np.uint8)
+    x[:, :6] = [200, 100, 50, 255]
+    x[:, 6:] = [0, 255, 0, 0]  # invisible green
+    for alpha in ("keep", "filter"):
+        y = image.filter(x, kernels.gaussian(1.5), alpha=alpha)
+        seen = y[y[:, :, 3] > 8][:, :3].astype(int)
+        assert np.abs(seen - [200, 100, 50]).max() <= 1, alpha
+
+
+def test_filtered_alpha_is_premultiplied_filtering():
+    x, kernel = numbers((12, 13, 4), "uint8"), kernels.gaussian(1.3, cut=2)
+    y = image.filter(x, kernel, alpha="filter", mode="valid")
+    a = x[:, :, 3:] / 255
+    covered = exact(a, kernel, mode="valid")
+    wanted = exact(a * x[:, :, :3], kernel, mode="valid") / covered
+    assert np.abs(y[:, :, :3] - np.rint(wanted)).max() <= 1
+    assert np.abs(y[:, :, 3:] - np.rint(255 * covered)).max() <= 1
+    with pytest.raises(image.ImageError, match='or alpha="filter"'):
+        image.filter(x, kernels.gaussian3, mode="valid")
+    with pytest.raises(image.ImageError, match="alpha='drop' must be one of"):
+        image.filter(x, kernels.gaussian3, alpha="drop")
+
+
+# ---- linear light ----------------------------------------------------------------------------
+
+
+def srgb_decoded(v):
+    """IEC 61966-2-1:1999, one value."""
+    return v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+
+
+def srgb_encoded(v):
+    return 12.92 * v if v <= 0.0031308 else 1.055 * v ** (1 / 2.4) - 0.055
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_linear_light_is_that_of_srgb(dtype):
+    top = np.iinfo(dtype).max
+    x = numbers((12, 13, 3), dtype)
+    light = np.vectorize(srgb_decoded)(x / top)
+    wanted = np.rint(top * np.vectorize(srgb_encoded)(exact(light, kernels.gaussian(1.3))))
+    y = image.filter(x, kernels.gaussian(1.3), linear=True)
+    assert np.abs(y - wanted).max() <= (1 if dtype == "uint8" else 2)
+    # all the levels come back from linear light as they were
+    levels = np.arange(top + 1, dtype=dtype).reshape(1, -1)
+    np.testing.assert_array_equal(image.filter(levels, kernels.identity, linear=True), levels)
+
+
+def test_black_and_white_average_to_more_than_half_in_linear_light():
+    board = np.indices((20, 20)).sum(axis=0) % 2 * np.uint8(255)
+    board = board.astype(np.uint8)
+    assert abs(int(image.filter(board, kernels.box(9))[10, 10]) - 128) <= 2
+    middle = 255 * srgb_encoded(0.5)
+    assert abs(image.filter(board, kernels.box(9), linear=True)[10, 10] - middle) <= 2
+
+
+def test_linear_light_keeps_signs_and_what_lies_beyond_the_edges():
+    x = np.array([[0, 0, 255, 255]], np.uint8)
+    y = image.filter(x, [[-0.25, 0, 0.25]], linear=True, signed="centre")
+    assert y.tolist() == [[128, 255, 255, 128]]
+    y = image.filter(x[:, ::-1], [[-0.05, 0, 0.05]], linear=True, signed="centre")
+    step = 255 * srgb_encoded(0.05)  # in the encoding, below mid-grey
+    assert y.tolist() == [[128, *[round(128 - step)] * 2, 128]]
+    filled = image.filter(np.full((4, 4), 80, np.uint8), kernels.box(3), boundary="constant",
+                          fill_value=80, linear=True)  # fmt: skip
+    assert (filled == 80).all()
+    floats = numbers((5, 6), "float32")
+    np.testing.assert_array_equal(image.filter(floats, kernels.gaussian3, linear=True),
+                                  image.filter(floats, kernels.gaussian3))  # fmt: skip
+
+
+def test_a_fill_value_beyond_the_numbers_of_the_picture():
+    for linear in (False, True):
+        with pytest.raises(ValueError, match="300"):
+            image.filter(np.zeros((4, 4), np.uint8), kernels.box(3), boundary="constant",
+                         fill_value=300, linear=linear)  # fmt: skip
+
+
+# ---- edges -----------------------------------------------------------------------------------
+
+
+def test_edges_of_a_slope_have_its_steepness_and_direction():
+    rows, columns = np.indices((20, 20))
+    for angle in np.radians([0, 30, 90, 135, -60, 180]):
+        slope = 100 + 2 * (math.cos(angle) * columns + math.sin(angle) * rows)
+        found = image.edges(slope.astype(np.float32))
+        inner = slice(2, -2), slice(2, -2)
+        np.testing.assert_allclose(found.magnitude[inner], 16, rtol=1e-4)  # Sobel sums to 8
+        turn = (found.direction[inner] - angle + np.pi) % (2 * np.pi) - np.pi
+        assert np.abs(turn).max() < 1e-4
+
+
+def test_edges_of_colours_take_the_steepest_channel():
+    x = numbers((15, 16, 3), "uint8")
+    across, down = exact(x, kernels.sobel_x), exact(x, kernels.sobel_y)
+    magnitude = np.hypot(across, down)
+    strongest = magnitude.argmax(axis=2)[:, :, None]
+    found = image.edges(x)
+    np.testing.assert_allclose(found.magnitude, magnitude.max(axis=2), rtol=1e-6)
+    wanted = np.take_along_axis(np.arctan2(down, across), strongest, 2)[:, :, 0]
+    np.testing.assert_allclose(found.direction, wanted, atol=1e-6)
+    np.testing.assert_array_equal(
+        found.picture(), np.clip(np.rint(found.magnitude), 0, 255).astype(np.uint8)
+    )
+    assert found.picture("stretch").max() == 255
+    assert found.coloured().shape == (15, 16, 3)
+    with pytest.raises(image.ImageError, match="pair of kernels"):
+        image.edges(x, [kernels.edge])
+
+
+def test_hues_tell_where_it_gets_brighter():
+    x = np.zeros((30, 30), np.uint8)
+    x[10:20, 10:20] = 255  # brighter to the right on its left side, and so on
+    hues = image.edges(x).coloured()
+    assert hues[15, 9].tolist() == [255, 0, 0]
+    assert hues[15, 20].tolist() == [0, 255, 255]
+    assert hues[9, 15].tolist() == [128, 255, 0]
+    assert hues[20, 15].tolist() == [128, 0, 255]
+    assert hues[0, 0].tolist() == [0, 0, 0]
+
+
+# ---- sheets ----------------------------------------------------------------------------------
+
+
+def test_a_comparison_shows_the_picture_and_each_kernel():
+    photograph = image.read(PHOTOGRAPH)
+    sheet = image.compare(photograph, "edge,[[0,0,0],[0,1,0],[0,0,0]]", width=451, columns=2)
+    assert sheet.dtype == np.uint8
+    tile = slice(24, 324), slice(24, 475)
+    np.testing.assert_array_equal(sheet[tile], photograph)  # at its own width nothing is scaled
+    below = slice(24 + 300 + 58 + 24, 24 + 300 + 58 + 24 + 300), slice(24, 475)
+    np.testing.assert_array_equal(sheet[below], photograph)
+    beside = slice(24, 324), slice(24 + 475, 24 + 475 + 451)
+    np.testing.assert_array_equal(sheet[beside], image.filter(photograph, kernels.edge))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "int16"])
+def test_pictures_of_any_type_can_be_compared(dtype):
+    x = numbers((20, 30, 3), dtype)
+    if dtype == "float32":
+        x[0, 0] = np.nan
+    assert image.compare(x, [kernels.edge, kernels.box(3)]).dtype == np.uint8
+
+
+def test_a_long_title_does_not_run_into_the_next_picture():
+    plain = [("", "", np.zeros((20, 40), np.uint8))] * 2
+    named = [("a name that is much too long for its place" * 3, "", plain[0][2]), plain[1]]
+    sheets = [image.contact_sheet(each, width=100) for each in (plain, named)]
+    right = 24 + 100 + 1
+    np.testing.assert_array_equal(sheets[0][:, right:], sheets[1][:, right:])
+    assert (sheets[0] != sheets[1]).any()
