@@ -1,6 +1,7 @@
 """The command: results, explanations, and one-line errors with exit status 2."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,13 +30,16 @@ def test_calibrate_prints_and_keeps_the_table(tmp_path, monkeypatch, capsys):
     before = machine.machine()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(machine, "measure", lambda: machine.Machine(call=2e-5))
+    monkeypatch.setattr(machine, "probe", lambda: 1.0)
     try:
         assert cli.run(["calibrate"]) == 0
         assert machine.load() == machine.Machine(call=2e-5)
     finally:
         machine.use(before)
     out = capsys.readouterr().out
-    assert "bandwidth" in out
+    assert re.search("call +2e-05 +1e-05  seconds\n", out)
+    assert re.search("tile +not measured +0.00012  seconds per tile\n", out)
+    assert "shipped" in out
     assert str(tmp_path) in out
 
 

@@ -30,10 +30,18 @@ CASES = [
     ({"stride": 2**70}, ValueError, "at most"),
     ({"dilation": 2**70}, ValueError, "at most"),
     ({"workers": 2**31}, ValueError, "from 1 to 1024"),
-    ({"x": None}, TypeError, "NoneType"),
+    ({"x": None}, TypeError, "it is None"),
     ({"x": (i for i in range(3))}, TypeError, "generator"),
     ({"x": np.array([[1, None]])}, TypeError, "no array of numbers"),
+    ({"x": [1, None]}, TypeError, "it holds None"),
+    ({"x": [1, {}]}, TypeError, "it holds a dict"),
+    ({"x": [[1, 2], [3]]}, ValueError, "rows are of unequal length"),
     ({"k": "gaussian5"}, TypeError, "kernels.get"),
+    ({"k": "sobel"}, TypeError, r"get\('sobel.x'\) or .*get\('sobel.y'\)"),
+    ({"k": "edge"}, TypeError, r"get\('edge'\) or .*get\('edge-cross'\)"),
+    ({"k": "nothing"}, TypeError, "faltung kernels"),
+    ({"boundary": "nearest"}, ValueError, "'nearest' is 'edge' here. SciPy's 'reflect' is 'symme"),
+    ({"boundary": "circular"}, ValueError, "'circular' is 'wrap' here"),
     ({"k": {1: 2}}, TypeError, "dict"),
     ({"k": np.ma.masked_array(K, K > 1)}, TypeError, "masked"),
     ({"weights": np.ma.masked_array(X, X > 3)}, TypeError, "masked"),
@@ -77,6 +85,9 @@ CASES = [
     ({"tolerance": float("nan")}, ValueError, "tolerance"),
     ({"nonnegative": True, "k": -K}, ValueError, "nonnegative"),
     ({"nonnegative": True, "x": -X}, ValueError, "nonnegative"),
+    ({"nonnegative": True, "fill_value": -5}, ValueError, "nonnegative.*fill_value=-5"),
+    ({"nonnegative": True, "x": X + 1j}, ValueError, "nonnegative.*real input"),
+    ({"nonnegative": True, "k": K + 1j}, ValueError, "nonnegative.*real kernel"),
     ({"weights": -X}, ValueError, "at least 0"),
     ({"weights": np.full_like(X, np.nan)}, ValueError, "at least 0"),
     ({"weights": np.ones(3)}, ValueError, "weights of shape"),
@@ -107,6 +118,11 @@ def test_mistakes(arguments, kind, words, operation):
     assert "\n" not in str(raised.value)
 
 
+def test_a_fill_value_that_no_tap_meets_may_be_negative():
+    y = faltung.convolve(X, K, nonnegative=True, fill_value=-5, boundary="edge")
+    assert (y >= 0).all()
+
+
 def test_read_only_and_overlapping_out():
     x, k = X.copy(), K.copy()
     frozen = np.empty_like(x)
@@ -134,6 +150,22 @@ def test_a_plan_takes_what_a_call_takes():
     for shape, dtype in (("float64", (100,)), (X, "float64"), ([1.5], float), (5, "number")):
         with pytest.raises((TypeError, ValueError), match=r"shape|dtype"):
             faltung.plan(shape, dtype, [1.0])
+
+
+@pytest.mark.parametrize(("arguments", "kind", "words"), [
+    ((X, K), TypeError, r"plan\(x.shape, x.dtype, k\)"),
+    ((5, None, [1.0]), TypeError, "dtype is None"),
+    ((5, "U5", [1.0]), TypeError, "the input has dtype"),
+    ((5, "float64"), TypeError, "k is None"),
+])  # fmt: skip
+def test_a_plan_says_what_it_takes(arguments, kind, words):
+    with pytest.raises(kind, match=words):
+        faltung.plan(*arguments)
+
+
+def test_only_a_correlation_is_conjugated():
+    with pytest.raises(ValueError, match="conjugate=True goes with operation='correlate'"):
+        faltung.plan(5, "complex64", [1j], conjugate=True)
 
 
 def test_a_plan_of_an_unknown_operation_or_shape():

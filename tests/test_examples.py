@@ -1,6 +1,9 @@
 """The known examples of the introductions to convolution, with all their numbers."""
 
+import doctest
+
 import numpy as np
+import pytest
 
 import faltung
 from faltung import kernels
@@ -74,3 +77,29 @@ def test_the_valid_size_is_n_minus_k_plus_1():
     for n in range(1, 8):
         for k in range(1, n + 1):
             assert faltung.convolve(np.ones(n), np.ones(k), mode="valid").size == n - k + 1
+
+
+@pytest.mark.parametrize("place", [
+    *(getattr(faltung, name) for name in (
+        "convolve", "correlate", "plan", "Plan", "plan_cache", "analyse", "calibrate", "workers",
+    )),
+    *(getattr(faltung.dialects, name) for name in faltung.dialects.__all__),
+    *(getattr(faltung.reference, name) for name in faltung.reference.__all__),
+    faltung.machine.use, faltung.machine.machine,
+])  # fmt: skip
+def test_examples_run_when_they_are_copied_alone(place):
+    table = faltung.machine.machine()
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
+    for found in finder.find(place, place.__name__, module=False, globs={}):
+        runner.run(found)
+    faltung.machine.use(table)  # one of them calibrates
+    assert runner.failures == 0
+    assert runner.tries > 0 or place is faltung.dialects.Dialect
+
+
+def test_every_public_name_is_listed_and_documented():
+    assert dir(faltung) == sorted(faltung.__all__)
+    for name in faltung.__all__:
+        value = getattr(faltung, name)
+        assert name == "__version__" or value.__doc__.strip()
+        assert name in faltung.__doc__ or name in ("geometry", "__version__")

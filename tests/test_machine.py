@@ -35,7 +35,39 @@ def test_a_broken_table_is_not_used(text):
     values["call"] = -1.0
     machine.path().parent.mkdir(parents=True)
     machine.path().write_text(json.dumps(values) if text is None else text)
+    with pytest.warns(RuntimeWarning, match="is damaged, and the one that ships is used"):
+        assert machine.load() is None
+
+
+def test_no_table_is_no_damage(recwarn):
     assert machine.load() is None
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(("after", "save", "warns"), [
+    (1.0, True, False), (10.0, True, True), (0.1, True, True), (10.0, False, False),
+])  # fmt: skip
+def test_a_busy_machine_is_a_warning(monkeypatch, recwarn, after, save, warns):
+    times = iter((1.0, after))
+    monkeypatch.setattr(machine, "probe", lambda: next(times))
+    monkeypatch.setattr(machine, "measure", lambda: USUAL)
+    machine.calibrate(save=save)
+    assert ["factor of 10.0: other work" in str(w.message) for w in recwarn] == [True] * warns
+
+
+def test_every_figure_has_a_unit_and_what_is_measured_is_known(monkeypatch):
+    assert set(machine.UNITS) == set(machine.asdict(USUAL))
+    monkeypatch.setattr(machine, "best", lambda f, seconds=0: 1.2345e-3)
+    found = machine.asdict(machine.measure())
+    kept = {name for name, value in found.items() if value == getattr(USUAL, name)}
+    if faltung.native.library() is not None:
+        assert kept == set(machine.UNITS) - machine.MEASURED
+
+
+def test_the_table_that_ships_comes_back():
+    machine.use(machine.Machine(call=1.0))
+    machine.use(faltung.Machine())
+    assert machine.machine() == USUAL
 
 
 @pytest.mark.parametrize("value", ["1" + 400 * "0", "5e-324", "1e300", "false", "[[[]]]"])
@@ -65,6 +97,7 @@ def test_a_pipe_in_the_place_of_the_table_is_not_waited_for():
 
 def test_measured_tables_are_near_what_they_measure(monkeypatch):
     monkeypatch.setattr(machine, "best", lambda f, seconds=0: quick(f))
+    monkeypatch.setattr(machine, "BUSY", np.inf)
     found = faltung.calibrate()
     assert machine.machine() == found == machine.load()
     for name, value in machine.asdict(found).items():

@@ -47,7 +47,7 @@ def test_a_pickled_plan_computes_the_same_in_another_process(tmp_path):
 def test_repr_is_one_line_and_names_what_matters():
     text = repr(make(boundary=("edge", "wrap"), stride=2))
     assert "\n" not in text
-    for part in ("convolve", "float32", "40x50", "2x3", "same", "edge, wrap", "stride (2, 2)"):
+    for part in ("convolve", "float32", "40x50", "2x3", "same", "edge, wrap", "stride 2"):
         assert part in text
 
 
@@ -123,7 +123,7 @@ def test_weights_belong_to_plans_made_for_them():
     x = np.ones((40, 50), "float32")
     with pytest.raises(ValueError, match="weighted=True"):
         make()(x, weights=x)
-    with pytest.raises(ValueError, match="weighted=True"):
+    with pytest.raises(ValueError, match=r"needs weights=.*make it without weighted=True"):
         make(weighted=True)(x)
     np.testing.assert_allclose(make(weighted=True)(x, weights=x), make()(x), rtol=1e-6)
 
@@ -151,6 +151,61 @@ def test_equal_taps_of_another_type_are_another_kernel():
     x = np.ones(3, "uint8")
     assert faltung.convolve(x, (1, 1)).dtype == np.int32
     assert faltung.convolve(x, (1.0, 1.0)).dtype == np.float32
+
+
+def test_lists_have_plans_that_are_kept_by_their_numbers():
+    first = faltung.plan(5, "float32", [1, 2, 1])
+    assert faltung.plan(5, "float32", [1, 2, 1]) is first
+    assert faltung.plan(5, "float32", (1, 2, 1)) is first
+    for other in ([1, 2, 1.0], [1, 2, 2], [[1, 2, 1]], np.array([1, 2, 1])):
+        if np.ndim(other) == 1:
+            assert faltung.plan(5, "float32", other) is not first
+    assert faltung.plan(5, "float32", np.array([1, 2, 1])).dtype == np.float64
+    with pytest.raises(ValueError, match="no array"):
+        faltung.plan((5, 5), "float32", [[1, 2], [1]])
+
+
+@pytest.mark.parametrize(("dtype", "values"), [
+    ("float32", [0.0, 1.5, 2.0]), ("float32", [0, 1, 2]), ("complex64", [1, 2.5, 1j]),
+    ("uint8", [0, 1, 255]), ("uint8", [True, False, True]), ("float16", (1, 2, 3)),
+])  # fmt: skip
+def test_lists_take_the_planned_dtype(dtype, values):
+    plan = faltung.plan(3, dtype, [1, 2])
+    wanted = plan(np.array(values, dtype))
+    np.testing.assert_array_equal(plan(values), wanted)
+
+
+@pytest.mark.parametrize(("dtype", "values"), [
+    ("uint8", [0, 1, 256]), ("uint8", [0.0, 1.0, 2.0]), ("float32", [1j, 0, 0]),
+    ("float32", np.zeros(3)), ("float32", [[1, 2, 3]]), ("float32", ["a", "b", "c"]),
+])  # fmt: skip
+def test_what_the_planned_dtype_does_not_hold_is_refused(dtype, values):
+    with pytest.raises((ValueError, TypeError), match=r"this plan takes|has dtype|no array"):
+        faltung.plan(3, dtype, [1, 2])(values)
+
+
+@pytest.mark.parametrize("setting", [faltung.workers, faltung.plan_cache])
+def test_settings_can_be_entered_again(setting):
+    from faltung.planner import _cache
+
+    def now():
+        return native.get_workers() if setting is faltung.workers else _cache.size
+
+    before = now()
+    seven = setting(7)
+    assert now() == 7  # for good, until a block ends
+    for _ in range(2):
+        with seven:
+            assert now() == 7
+            with setting(5), seven:
+                assert now() == 7
+            assert now() == 7
+        assert now() == before
+    assert repr(seven) == f"faltung.{setting.__name__}(7)"
+    for wrong in (True, -1, 1.0, "7"):
+        with pytest.raises(ValueError, match="must be an int"):
+            setting(wrong)
+    assert now() == before
 
 
 def test_workers_are_set_for_a_block_or_for_good():

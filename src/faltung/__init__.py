@@ -1,4 +1,28 @@
-"""Convolution: one operator, from a kernel made by hand to a kernel learnt from data."""
+"""Convolution: one operator, from a kernel made by hand to a kernel learnt from data.
+
+The operator
+    convolve, correlate     an input and a kernel to a result
+    plan                    the same for every input of one shape and dtype; it explains itself
+    analyse                 what a kernel is like
+
+What surrounds it
+    kernels                 kernels by name, boxes and Gaussians
+    image                   pictures: read, filter, write
+    dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
+    reference               the definition as loops, slow and obviously right
+
+Settings
+    workers, get_workers    the number of threads
+    plan_cache              how many plans are kept
+    calibrate, machine      the figures of this machine that methods are chosen by
+
+Values
+    Plan, Problem, Cost, Candidate, Report, Row, Analysis, Machine
+
+>>> import faltung
+>>> faltung.convolve([0, 0, 3, 4, 5, 0], [1, 2, 1]).tolist()
+[0, 3, 10, 16, 14, 5]
+"""
 
 from __future__ import annotations
 
@@ -11,17 +35,24 @@ if TYPE_CHECKING:
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
+    from faltung import machine as machine
     from faltung import reference as reference
+    from faltung.analysis import Analysis as Analysis
     from faltung.analysis import analyse as analyse
+    from faltung.explain import Report as Report
+    from faltung.explain import Row as Row
+    from faltung.machine import Machine as Machine
     from faltung.machine import calibrate as calibrate
+    from faltung.methods import Cost as Cost
     from faltung.native import get_workers as get_workers
-    from faltung.native import workers as workers
     from faltung.ops import convolve as convolve
     from faltung.ops import correlate as correlate
     from faltung.ops import plan as plan
+    from faltung.planner import Candidate as Candidate
     from faltung.planner import Plan as Plan
     from faltung.planner import plan_cache as plan_cache
     from faltung.problem import Problem as Problem
+    from faltung.settings import workers as workers
 
 # Names are loaded when they are first used, so that importing the package costs little.
 _PLACES = {
@@ -29,14 +60,20 @@ _PLACES = {
     "correlate": "ops",
     "plan": "ops",
     "Plan": "planner",
+    "Candidate": "planner",
     "plan_cache": "planner",
     "Problem": "problem",
+    "Cost": "methods",
+    "Report": "explain",
+    "Row": "explain",
+    "Analysis": "analysis",
     "analyse": "analysis",
+    "Machine": "machine",
     "calibrate": "machine",
     "get_workers": "native",
-    "workers": "native",
+    "workers": "settings",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "reference")
+_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference")
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

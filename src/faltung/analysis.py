@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,38 @@ def factor(taps: Taps, most: int = MOST_TERMS) -> Factors | None:
     return several
 
 
+@remembered(256, name=lambda taps: taps.name)
+def rank_of(taps: Taps) -> int | None:
+    """Return the numerical rank of a real kernel over two axes; None where it is not looked for."""
+    k = taps.array
+    if k.ndim != 2 or k.dtype.kind not in "biuf" or k.size > DECOMPOSED:
+        return None
+    wide = k.astype(float)
+    if not np.isfinite(wide).all():
+        return None
+    eps = float(np.finfo(k.dtype if k.dtype.kind == "f" else float).eps)
+    values = np.linalg.svd(wide, compute_uv=False)
+    return int((values > values[0] * max(k.shape) * eps).sum())
+
+
+def obstacle(taps: Taps) -> str:
+    """Say why :func:`factor` has no factors for a kernel over two axes or more."""
+    rank, k = rank_of(taps), taps.array
+    if not np.isfinite(k).all():
+        return "the taps are not all finite"
+    if not k.any():
+        return "all taps are zero"
+    if rank is None:
+        large = k.ndim == 2
+        many = "has more than 16,384 taps" if large else f"spans {k.ndim} axes"
+        return f"the kernel is no product of 1-D kernels, and {many}: no sum of some is looked for"
+    if rank * sum(k.shape) >= k.size:
+        return f"the kernel has rank {rank}; so many products of 1-D kernels are no cheaper than it"
+    if rank > MOST_TERMS:
+        return f"the kernel has rank {rank}; at most {MOST_TERMS} products of 1-D kernels are taken"
+    return f"the kernel has rank {rank}, but so many products give its taps too coarsely"
+
+
 def fibres(k: Array) -> list[Array]:
     """Return the lines of taps through the greatest one, scaled so that their product is it."""
     at = np.unravel_index(int(np.abs(k).argmax()), k.shape)
@@ -128,15 +161,20 @@ class Analysis:
     sum, absolute_sum : float or complex
         Of the taps, and of their magnitudes.
     dynamic_range : float
-        The greatest magnitude over the least that is not zero.
+        The greatest finite magnitude over the least that is not zero.
     symmetry : tuple of str
-        "even", "odd" or "none" along each axis.
+        "even", "odd", "hermitian" (the complex conjugate of its mirror image) or "none" along each
+        axis.
     integers : bool
         Whether every tap is a whole number.
     constant : bool
         Whether all taps are equal: a box.
     factors : Factors or None
-        Separable terms, where there are any.
+        Separable terms, where there are any that serve.
+    rank : int or None
+        Of the matrix of taps, for a real kernel over two axes of at most 16,384 taps.
+    infinite : int
+        Number of taps that are infinite or NaN.
     """
 
     shape: tuple[int, ...]
@@ -149,6 +187,8 @@ class Analysis:
     integers: bool
     constant: bool
     factors: Factors | None
+    rank: int | None = None
+    infinite: int = 0
 
     @property
     def size(self) -> int:
@@ -158,6 +198,8 @@ class Analysis:
     @property
     def structure(self) -> str:
         """Say in a word what a cheaper method may rest on."""
+        if self.infinite:
+            return f"{self.infinite} of {self.size} taps are infinite or NaN"
         if self.nonzero == 0:
             return "all zero"
         if self.nonzero == 1:
@@ -170,7 +212,9 @@ class Analysis:
             words.append("separable" if rank == 1 else f"a sum of {rank} separable terms")
         if self.nonzero <= self.size - self.nonzero:
             words.append(f"sparse: {self.nonzero} of {self.size} taps are not zero")
-        return ", ".join(words) or "dense"
+        if words:
+            return ", ".join(words)
+        return "dense" if self.rank is None else f"dense, of rank {self.rank}"
 
     @property
     def summary(self) -> str:
@@ -180,6 +224,9 @@ class Analysis:
             f"absolute sum {self.absolute_sum:.6g}, dynamic range {self.dynamic_range:.3g}"
             f"{', whole numbers' if self.integers else ''}"
         )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
 
     def __str__(self) -> str:
         return f"kernel {'x'.join(map(str, self.shape))} {self.dtype}, {self.summary}"
@@ -205,7 +252,8 @@ def analyse(k: Any) -> Analysis:
 
     Examples
     --------
-    >>> print(analyse([[1, 2, 1], [2, 4, 2], [1, 2, 1]]).structure)
+    >>> import faltung
+    >>> print(faltung.analyse([[1, 2, 1], [2, 4, 2], [1, 2, 1]]).structure)
     separable
     """
     array, _ = kernel_array(k)
@@ -222,25 +270,37 @@ def analysed(taps: Taps) -> Analysis:
     real = k if k.dtype.kind == "f" else k.astype(float) if k.dtype.kind in "biu" else None
     with np.errstate(all="ignore"):  # of infinite taps, and of great ones
         magnitude = np.abs(k.astype(np.result_type(k, float)))
-        there = magnitude[magnitude > 0]
-        return Analysis(
-            taps.shape,
-            taps.dtype,
-            int(there.size),
-            k.sum(dtype=np.result_type(k, float)).item(),
-            float(magnitude.sum()),
-            float(there.max() / there.min()) if there.size else 0.0,
-            tuple(symmetry(k, axis) for axis in range(k.ndim)),
-            bool(k.dtype.kind in "biu" or (k == np.rint(k)).all()),
-            bool((k == k.flat[0]).all()),
-            None if real is None else factor(Taps.of(np.ascontiguousarray(real))),
-        )
+        finite = np.isfinite(magnitude)
+        there = magnitude[finite & (magnitude > 0)]
+        spread = float(there.max() / there.min()) if there.size else 0.0
+        total = k.sum(dtype=np.result_type(k, float)).item()
+        absolute = float(magnitude.sum())
+        same = bool((k == k.flat[0]).all())
+        whole = bool(k.dtype.kind in "biu" or (finite & (k == np.rint(k))).all())
+        symmetries = tuple(symmetry(k, axis) for axis in range(k.ndim))
+    return Analysis(
+        taps.shape,
+        taps.dtype,
+        int(np.count_nonzero(k)),
+        total,
+        absolute,
+        spread,
+        symmetries,
+        whole,
+        same,
+        None if real is None else factor(Taps.of(np.ascontiguousarray(real))),
+        rank_of(taps),
+        int(k.size - finite.sum()),
+    )
 
 
 def symmetry(k: Array, axis: int) -> str:
-    """Return whether a kernel equals its mirror image along an axis, or its negative."""
+    """Return whether a kernel equals its mirror image along an axis, its negative or conjugate."""
     mirrored = np.flip(k, axis)
     if (mirrored == k).all():
         return "even"
     signed = k.astype(np.result_type(k, float)) if k.dtype.kind in "bu" else k
-    return "odd" if (mirrored == -signed).all() else "none"
+    if (mirrored == -signed).all():
+        return "odd"
+    conjugate = k.dtype.kind == "c" and (mirrored == k.conj()).all()
+    return "hermitian" if conjugate else "none"

@@ -31,6 +31,7 @@ def index_map(positions: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.
     Examples
     --------
     >>> import numpy as np
+    >>> from faltung.boundary import index_map
     >>> index_map(np.arange(-3, 6), 3, "reflect").tolist()
     [1, 2, 1, 0, 1, 2, 1, 0, 1]
     """

@@ -34,6 +34,8 @@ from faltung.dtypes import Array, DType, check_number, tap_sums
 from faltung.geometry import default_anchor
 from faltung.problem import Default, Options, fill_for, kernel_array, per_axis
 
+__all__ = ["Dialect", "get", "names", "translate"]
+
 NDIMAGE = {
     "reflect": "symmetric",
     "grid-mirror": "symmetric",
@@ -266,7 +268,8 @@ def names() -> list[str]:
 
     Examples
     --------
-    >>> names()[:2]
+    >>> import faltung
+    >>> faltung.dialects.names()[:2]
     ['numpy.convolve', 'numpy.correlate']
     """
     return list(DIALECTS)
@@ -282,7 +285,8 @@ def get(name: str) -> Dialect:
 
     Examples
     --------
-    >>> get("cv2.filter2D").boundary
+    >>> import faltung
+    >>> faltung.dialects.get("cv2.filter2D").boundary
     'reflect'
     """
     try:
@@ -322,6 +326,9 @@ def translate(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from faltung.dialects import translate
+    >>> from faltung.problem import Default, Options
     >>> operation, x, k, options = translate(
     ...     "numpy.convolve", "convolve", np.ones(2), [1, 2, 3], Options(mode=Default("same")))
     >>> operation, len(x), len(k), options.mode

@@ -67,9 +67,15 @@ def plain_array(value: Any, name: str) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} is no array of numbers: {error}") from None
-    if array.dtype.kind == "O" and not all(isinstance(v, Number) for v in array.ravel()):
-        raise TypeError(f"{name} is no array of numbers; it is or holds {type(value).__name__}.")
+        ragged = "inhomogeneous" in str(error)  # NumPy's word for it
+        why = "its rows are of unequal length" if ragged else str(error)
+        raise ValueError(f"{name} is no array of numbers: {why}.") from None
+    if array.dtype.kind == "O":
+        wrong = next((v for v in array.flat if not isinstance(v, Number)), 0)
+        if not isinstance(wrong, Number):
+            what = "is" if array.ndim == 0 else "holds"
+            kind = "None" if wrong is None else f"a {type(wrong).__name__}"
+            raise TypeError(f"{name} is no array of numbers; it {what} {kind}.")
     return array
 
 

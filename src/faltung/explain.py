@@ -5,12 +5,11 @@ Nothing is computed here but words: the planner hands over the problem and the m
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,14 +52,45 @@ class Row:
             return "", "", "", ""
         exact = self.error_bound == 0
         return (
-            f"{self.milliseconds:,.3f}",
-            f"{self.megabytes:,.1f}",
+            duration(self.milliseconds / 1e3),
+            storage(self.megabytes * 1e6),
             "exact" if exact else f"{self.error_bound:.2g}",
             "" if exact else f"* {self.error_unit}",
         )
 
 
-HEADINGS = ("predicted ms", "scratch MB", "error at most", "")
+HEADINGS = ("predicted", "scratch", "error at most", "")
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it.
+
+    >>> duration(2.3e-5), duration(0.0171), duration(3.2), duration(8e4)
+    ('23 us', '17.1 ms', '3.2 s', '22.2 h')
+    """
+    for size, unit in ((1e-3, "us"), (1.0, "ms"), (3600.0, "s")):
+        if seconds < size:
+            return f"{figures(seconds * {'us': 1e6, 'ms': 1e3, 's': 1}[unit])} {unit}"
+    return f"{figures(seconds / 3600)} h"
+
+
+def storage(size: float) -> str:
+    """Write a number of bytes in the unit that suits it.
+
+    >>> storage(144), storage(4194304), storage(1.5e12)
+    ('144 B', '4.19 MB', '1,500 GB')
+    """
+    for below, unit, scale in ((1e3, "B", 1.0), (1e6, "kB", 1e3), (1e9, "MB", 1e6)):
+        if size < below:
+            return f"{figures(size / scale)} {unit}"
+    return f"{figures(size / 1e9)} GB"
+
+
+def figures(number: float) -> str:
+    """Write a number with three figures, and all those before the point."""
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
 
 
 @dataclass(frozen=True)
@@ -86,9 +116,7 @@ class Report:
 # ---- the facts -------------------------------------------------------------------------------
 
 
-def report(
-    problem: Problem, method: str, answers: Sequence[Candidate], parts: Sequence[str] = ()
-) -> Report:
+def report(problem: Problem, method: str, answers: Sequence[Candidate]) -> Report:
     """Return the report of a problem that a method was chosen for.
 
     Parameters
@@ -98,14 +126,12 @@ def report(
         The chosen method.
     answers : sequence of Candidate
         What every method says.
-    parts : sequence of str
-        The methods of the two sums of a normalised problem.
     """
     rows = sorted((row(a, method) for a in answers), key=order)
     return Report(
         f"{title(problem)}; {method}",
         equation(problem),
-        tuple(facts(problem, next(r for r in rows if r.status == "chosen"), parts)),
+        tuple(facts(problem, next(r for r in rows if r.status == "chosen"))),
         tuple(rows),
     )
 
@@ -148,7 +174,7 @@ def title(problem: Problem) -> str:
     p = problem
     boundary = p.boundary[0] if len(set(p.boundary)) == 1 else ", ".join(p.boundary)
     extras = [
-        f"{name} {value}"
+        f"{name} {one_or_all(value)}"
         for name, value, usual in (
             ("axes", p.axes, tuple(range(len(p.shape) - len(p.axes), len(p.shape)))),
             ("stride", p.stride, (1,) * len(p.axes)),
@@ -161,6 +187,26 @@ def title(problem: Problem) -> str:
         f"{', '.join([p.mode, boundary, *extras])} -> {p.arithmetic.result} "
         f"{times(p.result_shape)}"
     )
+
+
+def one_or_all(values: tuple[int, ...]) -> str:
+    """Write one number for all axes, or each.
+
+    >>> one_or_all((2, 2)), one_or_all((0,)), one_or_all((1, 2))
+    ('2', '0', '(1, 2)')
+    """
+    return str(values[0]) if len(set(values)) == 1 else str(values)
+
+
+def fill_text(value: Any) -> str:
+    """Write a fill value: whole numbers without a point, real ones without an imaginary part.
+
+    >>> fill_text(0j), fill_text(7.25), fill_text(0.0)
+    ('0', '7.25', '0')
+    """
+    if isinstance(value, complex) and value.imag == 0:
+        value = value.real
+    return str(value).removesuffix(".0")
 
 
 def equation(problem: Problem) -> str:
@@ -178,28 +224,30 @@ def equation(problem: Problem) -> str:
     )
 
 
-def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+def facts(problem: Problem, chosen: Row) -> Iterator[tuple[str, str]]:
     """Yield what is known before the methods, with labels."""
     p = problem
-    yield "input", f"{p.dtype} {p.shape}, convolved over axes {p.axes}"
+    over = f"axes {p.axes}" if len(p.axes) > 1 else f"axis {p.axes[0]}"
+    yield "input", f"{p.dtype} {p.shape}, {p.operation}d over {over}"
     yield "kernel", f"{p.taps.dtype} {p.taps.shape}, anchor {p.anchor}"
     if p.taps.dtype != "object":
         yield "", analysed(p.taps).summary
     for n, (axis, along) in enumerate(zip(p.axes, p.geometry, strict=True)):
         low, high = along.inside
-        over = along.count - (high - low)
+        beyond = along.count - (high - low)
         end = p.boundary[n]
         if end == "constant":
-            end += " " + str(p.fill_value).removesuffix(".0")
-        reach = f"{over:,} of them over an end ({end})" if over else "none over an end"
+            end += " " + fill_text(p.fill_value)
+        reach = (
+            f"{beyond:,} of them reach beyond an end ({end})"
+            if beyond
+            else "none reaches beyond an end"
+        )
         yield f"axis {axis}", f"{p.mode}: {along.count_formula()} outputs, {reach}"
     yield "result", f"{p.result_dtype} {p.result_shape}, computed in {sums_text(p)}"
-    in_size = math.prod(p.shape) * np.dtype(p.dtype).itemsize
-    out_size = math.prod(p.result_shape) * p.result_dtype.itemsize
-    yield (
-        "work",
-        f"{p.multiply_adds:,} multiply-adds, {in_size:,} bytes in, {out_size:,} bytes out",
-    )
+    in_size, out_size = p.traffic
+    work, sums = (2 * p.multiply_adds, " for two sums") if p.normalised else (p.multiply_adds, "")
+    yield "work", f"{work:,} multiply-adds{sums}, {in_size:,} bytes in, {out_size:,} bytes out"
     asked = [] if p.tolerance is None else [f"tolerance {p.tolerance:g}"]
     asked += ["nonnegative"] if p.nonnegative else []
     asked += [f"method {p.method}"] if p.method != "auto" else []
@@ -212,19 +260,17 @@ def facts(problem: Problem, chosen: Row, parts: Sequence[str]) -> Iterator[tuple
         w = "1" if not p.weighted else "the weights"
         zero = ", 0 for NaN" if nan else ""
         yield "normalised", f"y = sum(k) * (k * (w x)) / (k * w), w = {w}{zero}"
-        if len(set(parts)) > 1:
-            yield "", f"k * (w x) by {parts[0]}, k * w by {parts[1]}"
-        elif parts:
-            yield "", f"both sums by {parts[0]}"
+        yield "", f"both sums by {chosen.method}"
         yield "", "in the errors, |k| * |x| is normalised likewise"
 
 
 def sums_text(problem: Problem) -> str:
     """Say what the sums are computed in."""
     bound = problem.arithmetic.bound
+    rule = f", overflow {problem.arithmetic.overflow}" if problem.result_dtype.kind in "biu" else ""
     if bound is None:
-        return f"{problem.arithmetic.accumulator}, overflow {problem.arithmetic.overflow}"
-    return f"exact integers from {bound[0]} to {bound[1]}, overflow {problem.arithmetic.overflow}"
+        return f"{problem.arithmetic.accumulator}{rule}"
+    return f"exact integers from {bound[0]:,} to {bound[1]:,}{rule}"
 
 
 def error_text(bound: float, unit: str, problem: Problem) -> str:
@@ -274,36 +320,37 @@ def wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
 # ---- as HTML ---------------------------------------------------------------------------------
 
 # the colours are those of the page around it, light or dark
-CELL = "padding:0.15em 0.8em;text-align:left;vertical-align:top"
-NUMBER = "padding:0.15em 0 0.15em 0.8em;text-align:right;vertical-align:top;white-space:nowrap"
-UNIT = "padding:0.15em 0.8em 0.15em 0.3em;text-align:left;vertical-align:top;white-space:nowrap"
-LINE = "border-top:1px solid currentColor"
-WEIGHT = {"chosen": "font-weight:bold", "possible": "", "refused": "opacity:0.65"}
+STYLE = """\
+.faltung-plan { color:inherit; background:transparent; overflow-x:auto }
+.faltung-plan table { border-collapse: collapse; margin-top: 0.8em }
+.faltung-plan :is(th, td) { padding: 0.15em 0.8em; text-align: left; vertical-align: top }
+.faltung-plan tbody.methods tr { border-top: 1px solid currentColor }
+.faltung-plan td.number { text-align: right; white-space: nowrap }
+.faltung-plan td.unit { padding-left: 0; white-space: nowrap }
+.faltung-plan tr.chosen { font-weight: bold }"""
 
 
 def as_html(report: Report) -> str:
     """Return the report as two small tables, for a notebook: no script, no colours of its own."""
-    facts = "\n".join(
-        f'<tr><th scope="row" style="{CELL}">{escape(label)}</th>'
-        f'<td style="{CELL}">{escape(text)}</td></tr>'
-        for label, text in report.facts
-    )
-    heads = "".join(
-        f'<th scope="col" style="{style}">{escape(text)}</th>'
-        for text, style in zip(
-            ("methods", *HEADINGS, ""), (CELL, *[NUMBER] * 3, UNIT, CELL), strict=True
-        )
-    )
+    facts = "\n".join(html_fact(label, text) for label, text in report.facts)
+    time, memory, error, _ = HEADINGS
+    heads = "".join(f'<th scope="col">{text}</th>' for text in ("methods", time, memory))
+    heads += f'<th scope="colgroup" colspan="2">{error}</th><th scope="col">how, or why not</th>'
     rows = "\n".join(html_row(row) for row in report.rows)
     return f"""\
-<div style="color:inherit;background:transparent;overflow-x:auto">
+<div class="faltung-plan">
+<style>
+{STYLE}
+</style>
 <p><strong>{escape(report.title)}</strong><br><code>{escape(report.equation)}</code></p>
-<table style="border-collapse:collapse">
-{facts}
-</table>
-<table style="border-collapse:collapse;margin-top:0.8em">
-<thead><tr>{heads}</tr></thead>
+<table>
 <tbody>
+{facts}
+</tbody>
+</table>
+<table>
+<thead><tr>{heads}</tr></thead>
+<tbody class="methods">
 {rows}
 </tbody>
 </table>
@@ -311,15 +358,20 @@ def as_html(report: Report) -> str:
 """
 
 
+def html_fact(label: str, text: str) -> str:
+    """Return the row of a fact; one without a label goes on with the one before."""
+    head = f'<th scope="row">{escape(label)}</th>' if label else "<td></td>"
+    return f"<tr>{head}<td>{escape(text)}</td></tr>"
+
+
 def html_row(row: Row) -> str:
     """Return one method's row."""
     *figures, unit = row.numbers
-    cells = [f'<th scope="row" style="{CELL}">{escape(row.method)}</th>']
-    cells += [f'<td style="{NUMBER}">{escape(figure)}</td>' for figure in figures]
-    cells.append(f'<td style="{UNIT}">{escape(unit)}</td>')
-    cells.append(f'<td style="{CELL}">{escape(row.status)}: {escape(row.note)}</td>')
-    style = ";".join(filter(None, (LINE, WEIGHT[row.status])))
-    return f'<tr style="{style}">{"".join(cells)}</tr>'
+    cells = [f'<th scope="row">{escape(row.method)}</th>']
+    cells += [f'<td class="number">{escape(figure)}</td>' for figure in figures]
+    cells.append(f'<td class="unit">{escape(unit)}</td>')
+    cells.append(f"<td>{escape(row.status)}: {escape(row.note)}</td>")
+    return f'<tr class="{row.status}">{"".join(cells)}</tr>'
 
 
 def as_page(report: Report) -> str:

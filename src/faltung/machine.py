@@ -1,7 +1,8 @@
 """The few constants of a machine that the cost of a method is predicted from, and their measuring.
 
 The table ships with sensible values. :func:`calibrate` measures this machine's once and keeps them
-in the user's cache directory, from where later processes take them.
+in the user's cache directory, from where later processes take them. ``use(Machine())`` goes back to
+the table that ships, in this process.
 """
 
 from __future__ import annotations
@@ -18,11 +19,28 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+__all__ = ["Machine", "calibrate", "keep", "load", "machine", "path", "use"]
+
 KEPT = 32 << 20  # bytes of an array whose memory the process keeps for the next one (glibc)
 CACHE = 8 << 20  # bytes that a last-level cache holds for sure
 LONG = 1 << 16  # bytes that no table has
 ODD = 1e6  # how many times off the defaults a value is no machine's
 VERSION = 2  # of the table: another one is measured anew
+BUSY = 1.5  # the ratio of two measurements of one thing from which the machine was not at rest
+UNITS = {
+    "multiply_adds": "per second and core",
+    "bandwidth": "bytes per second",
+    "cached": "bytes per second and core",
+    "transform": "seconds per sample and stage",
+    "fused": "seconds per sample and stage",
+    "tile": "seconds per tile",
+    "pages": "bytes per second",
+    "copy": "bytes per second",
+    "call": "seconds",
+    "numpy_element": "seconds per tap and element",
+    "numpy_call": "seconds per tap",
+}
+MEASURED = frozenset(UNITS) - {"fused", "tile", "pages", "copy"}  # those keep the values that ship
 
 
 @dataclass(frozen=True)
@@ -83,17 +101,31 @@ def path() -> Path:
 
 
 def load() -> Machine | None:
-    """Return the kept table; None where there is none that can be used."""
+    """Return the kept table; None where there is none, or, with a warning, where it is damaged."""
     try:
-        if not path().is_file() or path().stat().st_size > LONG:  # a pipe would be waited for
+        kept = path()
+        if not kept.is_file():  # a pipe would be waited for
             return None
-        values = json.loads(path().read_text())
-        found = Machine(**{f.name: float(values[f.name]) for f in fields(Machine)})
-    except (OSError, ArithmeticError, ValueError, KeyError, TypeError, RuntimeError):
-        return None  # RuntimeError: of Path.home(), or of lists in lists in lists
+        text = kept.read_text() if kept.stat().st_size <= LONG else ""
+    except (OSError, RuntimeError):  # Path.home() may not be known
+        return None
+    except ValueError:  # no text
+        text = ""
     usual = asdict(Machine())
-    near = (usual[n] / ODD < value < usual[n] * ODD for n, value in asdict(found).items())
-    return found if all(near) else None
+    try:
+        values = json.loads(text)
+        found = Machine(**{f.name: float(values[f.name]) for f in fields(Machine)})
+        if all(usual[n] / ODD < value < usual[n] * ODD for n, value in asdict(found).items()):
+            return found
+    except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    warnings.warn(
+        f"the table of this machine in {kept} is damaged, and the one that ships is used; run "
+        "`faltung calibrate` again, or delete the file.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
 
 
 def keep(table: Machine) -> Path | None:
@@ -117,7 +149,18 @@ _in_use: Machine | None = None
 
 
 def machine() -> Machine:
-    """Return the table in use: the one that was measured here, or the one that ships."""
+    """Return the table in use: the one that was measured here, or the one that ships.
+
+    Returns
+    -------
+    Machine
+
+    Examples
+    --------
+    >>> from faltung import machine
+    >>> machine.machine().bandwidth > 0
+    True
+    """
     global _in_use
     if _in_use is None:
         _in_use = load() or Machine()
@@ -125,7 +168,20 @@ def machine() -> Machine:
 
 
 def use(table: Machine) -> None:
-    """Use a table in this process from now on."""
+    """Use a table in this process from now on; plans are made anew.
+
+    Parameters
+    ----------
+    table : Machine
+        ``Machine()`` is the one that ships.
+
+    Examples
+    --------
+    >>> from faltung import machine
+    >>> before = machine.machine()
+    >>> machine.use(machine.Machine(bandwidth=1e10))
+    >>> machine.use(before)
+    """
     global _in_use
     from faltung import planner
 
@@ -136,8 +192,11 @@ def use(table: Machine) -> None:
 def calibrate(*, save: bool = True) -> Machine:
     """Measure this machine and use what was found, in this process and, if kept, in later ones.
 
-    Takes a few seconds. Plans that were made before keep their methods. Predicted times come from
-    this table; results never depend on it beyond the choice of the method.
+    Takes a few seconds, in which nothing else should run; where the machine was seen to be busy, a
+    table that is kept comes with a warning. Plans that were made before keep their methods.
+    Predicted times come from this table; results never depend on it beyond the choice of the
+    method. The figures ``fused``, ``tile``, ``pages`` and ``copy`` are not measured.
+    ``machine.use(Machine())`` goes back to the table that ships.
 
     Parameters
     ----------
@@ -148,6 +207,7 @@ def calibrate(*, save: bool = True) -> Machine:
     Returns
     -------
     Machine
+        The figures, in seconds, bytes per second or multiply-adds per second.
 
     Examples
     --------
@@ -155,7 +215,17 @@ def calibrate(*, save: bool = True) -> Machine:
     >>> faltung.calibrate(save=False).bandwidth > 0
     True
     """
+    before = probe()
     found = measure()
+    after = probe()
+    if save and not 1 / BUSY < before / after < BUSY:
+        warnings.warn(
+            f"two measurements of one thing differ by a factor of "
+            f"{max(before, after) / min(before, after):.1f}: other work ran at the same time. "
+            "Calibrate again when the machine is at rest.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     if save and keep(found) is None:
         warnings.warn(
             "the measured table cannot be kept in the cache directory; it is used in this process "
@@ -177,6 +247,14 @@ def best(function: Callable[[], Any], seconds: float = 0.15) -> float:
         least = min(least, stop - start)
         if stop > end:
             return least
+
+
+def probe() -> float:
+    """Return the seconds of a fixed piece of work in NumPy, by which a busy machine shows."""
+    import numpy as np
+
+    x = np.arange(1 << 18, dtype=np.float32)
+    return best(lambda: float((x * 1.5).sum()), 0.05)
 
 
 def measure() -> Machine:

@@ -11,15 +11,18 @@ fill value and the continued samples count like any other.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from faltung.dtypes import Arithmetic, Array, DType, convert, plain_array
-from faltung.methods import Run
+from faltung.machine import Machine
+from faltung.methods import Cost, Run
 from faltung.problem import Problem, Taps
 
+WEIGHING, DIVIDING = 4, 3  # arrays that NumPy goes through, of samples and of results
 MOST = 1e18  # of weights: their sums stay within float32
 
 
@@ -47,6 +50,14 @@ def plain(problem: Problem, dtype: DType, taps: Taps, fill_value: Any) -> Proble
         nonnegative=True,  # of methods with noise: the quotient of two zeros must stay one
         tolerance=None,  # of the quotient, which small errors of a small mass could exceed
     )
+
+
+def extra(problem: Problem, machine: Machine) -> Cost:
+    """Return what comes to the two sums: weighing the samples, and dividing."""
+    item = np.dtype(problem.arithmetic.accumulator).itemsize
+    x, y = (math.prod(shape) * item for shape in (problem.shape, problem.result_shape))
+    moved = WEIGHING * x + DIVIDING * y
+    return Cost(moved / machine.copy + machine.numpy_call / 2, 3 * x + 2 * y)
 
 
 def real_part(dtype: DType) -> DType:

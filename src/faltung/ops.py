@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import Array, overlap, plain_array
+from faltung.dtypes import Array, check_number, overlap, plain_array
 from faltung.planner import Plan, plan_for
 from faltung.problem import Default, Options, lengths, number_type
 
@@ -87,15 +87,24 @@ def convolve(
     weights : array_like, optional
         The ``w`` of that formula, at least 0, broadcast to ``x``.
     tolerance : float, optional
-        Error up to which cheaper methods may be used: ``|y - exact| <= tolerance * sum |k| *
-        max |x|``, with the fill value counted in ``max |x|`` where a tap reaches it.
+        The error allowed, more than 0: ``|y - exact| <= tolerance * sum |k| * max |x|`` for every
+        output, with the fill value counted in ``max |x|`` where a tap reaches it, and before a
+        rounding to integers. Every method whose bound is below it may be used, "recursive" and
+        noisier transforms among them; where none is, that is an error. Without a tolerance,
+        methods are used whose errors are those of the sums themselves, or of transforms of the
+        whole (see ``plan.error_unit``).
     nonnegative : bool
-        Ask for a result that is never negative; kernel and input must not be either.
+        Ask for a result that is never negative; kernel, input and fill value must not be either.
     method : str
-        "auto", or the name of a method, as ``plan.explain()`` lists them.
+        "auto", or the name of a method, as ``plan.explain()`` lists them: "direct", "separable",
+        "sums", "sparse", "fused_fft", "fft", "recursive", "wide", "wide_fft" or "reference".
+        Kernels over more than three axes of more than one tap go through "fft", "wide_fft" or
+        "reference".
     max_memory : int, optional
-        Bytes of scratch memory that the method may use besides the output; 64 MB by default. The
-        method "auto" chooses among those that need no more.
+        Bytes of scratch memory that the method may use besides input and output. A method that
+        needs more is refused; where none is left, that is an error which says how many would do.
+        By default 64 MB, or four times the bytes of input and output where that is more: as much
+        as the transforms of a large input under a large kernel take.
     out : ndarray, optional
         Where the result goes; it must not overlap ``x``. Its dtype stands in for ``dtype``. After
         an error it may hold a part of the result.
@@ -232,8 +241,8 @@ def result_for(out: Array, operation: str, x: Array, k: Any, options: Options) -
 
 def plan(
     shape: Ints,
-    dtype: Any,
-    k: Any,
+    dtype: Any = None,
+    k: Any = None,
     *,
     operation: str = "convolve",
     mode: str = "same",
@@ -255,6 +264,11 @@ def plan(
 ) -> Plan:
     """Plan a convolution for every input of one shape and dtype.
 
+    It takes what :func:`convolve` takes, with the shape and the dtype of the inputs in the place
+    of an input. So ``dtype`` is the input's here, and ``result_dtype`` what is ``dtype`` there.
+    Plans have no ``dialect``: what another library does may depend on the numbers of an input.
+    The same arguments give the same plan while it is kept; see :class:`plan_cache`.
+
     Parameters
     ----------
     shape : int or ints
@@ -262,15 +276,40 @@ def plan(
     dtype : dtype
         dtype of the inputs.
     k : array_like or faltung.kernels.Kernel
-        The kernel.
+        The kernel. A list or a named kernel takes the inputs' precision, an array keeps its own.
     operation : {"convolve", "correlate"}
+        Flip the kernel, or lay it as it is written.
+    mode : {"same", "full", "valid"}
+        Which outputs: as many as inputs, all that a tap reaches, or those whose taps lie inside.
+    boundary : {"constant", "edge", "symmetric", "reflect", "wrap"}, or one per axis
+        How inputs are continued beyond their ends, under :func:`numpy.pad`'s names.
+    fill_value : number
+        The value beyond the ends with ``boundary="constant"``.
+    anchor : int or ints, optional
+        The tap on the output's position; ``(k - 1) // 2`` by default.
+    axes : int or ints, optional
+        The axes that are convolved over, by default the last ``k.ndim``.
+    stride, dilation : int or ints
+        Steps between outputs, and between taps.
     result_dtype : dtype, optional
-        What ``dtype`` is in :func:`convolve`.
+        dtype of the result; what ``dtype`` is in :func:`convolve`.
+    overflow : {"raise", "saturate", "wrap"}
+        What becomes of a sum that an integer result cannot hold.
+    missing : {"propagate", "ignore"}
+        NaN wherever a tap meets a NaN, or normalised convolution over what is there.
     weighted : bool
         Whether the plan will be called with ``weights``.
-    mode, boundary, fill_value, anchor, axes, stride, dilation, overflow, missing, tolerance, \
-nonnegative, method, max_memory, conjugate
-        As in :func:`convolve` and :func:`correlate`.
+    tolerance : float, optional
+        The error allowed, times ``sum |k| * max |x|``.
+    nonnegative : bool
+        Ask for a result that is never negative.
+    method : str
+        "auto", or the name of a method.
+    max_memory : int, optional
+        Bytes of scratch memory besides input and output; by default 64 MB, or four times input and
+        output.
+    conjugate : bool
+        Take the complex conjugate of the kernel; of a correlation only.
 
     Returns
     -------
@@ -288,9 +327,15 @@ nonnegative, method, max_memory, conjugate
     >>> smooth = faltung.plan((4, 6), "float32", [[0.25, 0.5, 0.25]], boundary="edge")
     >>> smooth.shape, smooth.dtype
     ((4, 6), dtype('float32'))
+    >>> smooth([[0, 0, 4, 0, 0, 0]] * 4)[0].tolist()
+    [0.0, 1.0, 2.0, 1.0, 0.0, 0.0]
+    >>> smooth.cost().memory < 2**20, smooth.error_unit
+    (True, '(|k| * |x|)')
     """
     options = Options(
         mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow,
         missing, weighted, tolerance, nonnegative, method, conjugate, max_memory,
     )  # fmt: skip
-    return plan_for(operation, lengths(shape), number_type(dtype, "the input's dtype"), k, options)
+    sizes, x_dtype = lengths(shape), number_type(dtype, "the input's dtype")
+    check_number(x_dtype, "the input")
+    return plan_for(operation, sizes, x_dtype, k, options)

@@ -16,6 +16,18 @@ from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, overlap, plain_array
 from faltung.explain import Report, as_html, as_text, report, title
 from faltung.kernels.kernel import Kernel
+from faltung.limits import (
+    BOUNDLESS,
+    OUTPUTS,
+    TOLERANCE,
+    bound_as_tolerance,
+    least_memory,
+    more_exact,
+    too_coarse,
+    too_much,
+    unit_of,
+    whole_reason,
+)
 from faltung.machine import Machine
 from faltung.methods import (
     Cost,
@@ -33,6 +45,7 @@ from faltung.methods import (
     wide_fft,
 )
 from faltung.problem import Options, Problem, build
+from faltung.settings import Setting
 
 LAID_OUT = 1 << 24  # samples that a boundary may add in any case
 METHODS: tuple[Method, ...] = (
@@ -43,7 +56,22 @@ BY_NAME = {method.NAME: method for method in METHODS}
 
 @dataclass(frozen=True)
 class Candidate:
-    """One method's answer: taken or refused, at what cost and with what error bound."""
+    """One method's answer: taken or refused, at what cost and with what error bound.
+
+    Attributes
+    ----------
+    method : str
+    taken : bool
+        Whether it takes the problem.
+    note : str
+        How it would go about it, or why not.
+    cost : Cost, optional
+        Predicted seconds and bytes of scratch; None where refused, as are the others.
+    error_bound : float, optional
+        The factor of its bound; 0 where exact.
+    error_unit : str
+        What that is times; see :attr:`Plan.error_unit`.
+    """
 
     method: str
     taken: bool
@@ -86,25 +114,37 @@ class Plan:
 
     @property
     def error_bound(self) -> float:
-        """The factor ``c`` in ``|error| <= c * (|k| * |x|)``; 0 where the result is exact.
+        """The factor ``c`` of the bound on every output's error; 0 where the result is exact.
 
-        A result that is rounded to integers is off by at most half a unit more. With missing or
-        weighted samples, ``|k| * |x|`` is the same normalised convolution of magnitudes. The method
-        "recursive" bounds the error by ``c * sum |k| * max |x|`` instead.
+        What it is times is :attr:`error_unit`. A result that is rounded to integers is off by at
+        most half a unit more.
         """
-        return bound_of(BY_NAME[self.method], self.problem)
+        return bound_of(BY_NAME[self.method], parts_of(self.problem), self.problem.result_dtype)
+
+    @property
+    def error_unit(self) -> str:
+        """What :attr:`error_bound` is times.
+
+        ``"(|k| * |x|)"``
+            the same convolution of magnitudes: a bound of its own for each output. With missing or
+            weighted samples it is normalised likewise.
+        ``"norm(k) * norm(x)"``
+            the square roots of the sums of squared magnitudes, of the taps and of the samples with
+            their boundary: of the method "fft".
+        ``"sum |k| * max |x|"``
+            as a tolerance is: of the method "recursive".
+        """
+        return unit_of(BY_NAME[self.method])
 
     @cached_property
-    def _run(self) -> Run:
+    def _runs(self) -> list[Run]:
+        """What runs: one part, or the two sums of a normalised problem, by the same method."""
+        parts = parts_of(self.problem)
         method = BY_NAME[self.method]
-        if not method.supports(self.problem).ok:  # pickled where there was a compiled library
+        if not all(method.supports(part).ok for part in parts):
+            # pickled where there was a compiled library
             method = BY_NAME[choose(replace(self.problem, method="auto")).method]
-        return method.prepare(self.problem)
-
-    @cached_property
-    def _weighing(self) -> tuple[Run, Run]:
-        sums, mass = normalised.split(self.problem)
-        return choose(sums)._run, choose(mass)._run
+        return [method.prepare(part) for part in parts]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in ("problem", "method", "reason")}
@@ -117,7 +157,8 @@ class Plan:
         Parameters
         ----------
         x : array_like
-            Input of the planned shape and dtype.
+            Input of the planned shape and dtype. A list takes the planned dtype, where that is of
+            a kind that holds its numbers.
         out : ndarray, optional
             Where the result goes; of the planned result's shape and dtype, apart from ``x``.
         weights : array_like, optional
@@ -136,13 +177,14 @@ class Plan:
 
         Examples
         --------
+        >>> import numpy as np
         >>> import faltung
         >>> p = faltung.plan(5, "float32", [1, 2, 1])
         >>> p(np.ones(5, np.float32)).tolist()
         [3.0, 4.0, 4.0, 4.0, 3.0]
         """
         problem = self.problem
-        x = plain_array(x, "x")
+        x = plain_array(x, "x") if isinstance(x, np.ndarray) else listed(x, problem.dtype)
         if x.shape != problem.shape or (
             x.dtype != problem.dtype and x.dtype.newbyteorder("=") != problem.dtype
         ):
@@ -159,19 +201,44 @@ class Plan:
             check_out(out, self, x)
         if out.size == 0:
             return out
-        if problem.weighted != (weights is not None):
+        if problem.weighted and weights is None:
+            raise ValueError(
+                "this plan was made with weighted=True and needs weights=, one for each sample; "
+                "without weights, make it without weighted=True."
+            )
+        if weights is not None and not problem.weighted:
             raise ValueError(
                 "weights go with a plan made for them; use faltung.plan(..., weighted=True)."
             )
         if problem.normalised:
-            normalised.run(problem, self._weighing, x, weights, out, threads)
+            sums, mass = self._runs
+            normalised.run(problem, (sums, mass), x, weights, out, threads)
         else:
-            self._run(x, out, threads)
+            self._runs[0](x, out, threads)
         return out
 
     def cost(self, table: Machine | None = None) -> Cost:
-        """Return predicted seconds and scratch bytes, from this machine's table or another."""
-        return predicted(BY_NAME[self.method], self.problem, table or machine.machine())
+        """Return the predicted cost of a call.
+
+        Parameters
+        ----------
+        table : Machine, optional
+            The figures of a machine; by default those in use here.
+
+        Returns
+        -------
+        Cost
+            ``seconds``, and ``memory``: the bytes of scratch besides input and output.
+
+        Examples
+        --------
+        >>> import faltung
+        >>> cost = faltung.plan((1000, 1000), "float32", [[1, 2, 1]]).cost()
+        >>> 0 < cost.seconds < 1 and cost.memory < 2**24
+        True
+        """
+        method = BY_NAME[self.method]
+        return predicted(method, self.problem, parts_of(self.problem), table or machine.machine())
 
     def __repr__(self) -> str:
         return f"<{title(self.problem)}; {self.method}: {self.reason}>"
@@ -180,15 +247,36 @@ class Plan:
         return as_html(self.report())
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Return every method's answer to the problem."""
-        return tuple(consider(method, self.problem) for method in METHODS)
+        """Return every method's answer to the problem, taken or refused.
+
+        Returns
+        -------
+        tuple of Candidate
+
+        Examples
+        --------
+        >>> import faltung
+        >>> answers = faltung.plan(9, "int64", [1, 2]).candidates()
+        >>> [a.note for a in answers if a.method == "fft"]
+        ['exact integers have transforms of their own']
+        """
+        parts = parts_of(self.problem)
+        return tuple(consider(method, self.problem, parts, thorough=True) for method in METHODS)
 
     def report(self) -> Report:
-        """Return what :meth:`explain` prints, as data."""
-        parts: tuple[str, ...] = ()
-        if self.problem.normalised:
-            parts = tuple(choose(part).method for part in normalised.split(self.problem))
-        return report(self.problem, self.method, self.candidates(), parts)
+        """Return what :meth:`explain` prints, as data.
+
+        Returns
+        -------
+        Report
+
+        Examples
+        --------
+        >>> import faltung
+        >>> faltung.plan(9, "int64", [1, 2]).report().equation
+        'y[i] = sum_j k[j] x[i - j]'
+        """
+        return report(self.problem, self.method, self.candidates())
 
     def explain(self) -> str:
         """Return the index equation, the geometry, the methods and the costs, as text.
@@ -204,22 +292,33 @@ class Plan:
         return as_text(self.report())
 
 
-def bound_of(method: Method, problem: Problem) -> float:
+def listed(values: Any, dtype: str) -> Array:
+    """Return Python numbers in a plan's dtype where that is of a kind that holds them."""
+    array = plain_array(values, "x")
+    wanted = np.dtype(dtype)
+    if array.dtype == wanted or "biufcO".find(array.dtype.kind) > "biufcO".find(wanted.kind):
+        return array
+    if array.dtype.kind not in "biufc" or hasattr(values, "dtype"):
+        return array  # its own dtype was chosen
+    with np.errstate(over="ignore"):
+        taken = array.astype(wanted)
+    return array if wanted.kind in "biu" and (taken != array).any() else taken
+
+
+def parts_of(problem: Problem) -> tuple[Problem, ...]:
+    """Return what a method has to compute: the problem, or the two sums of a normalised one."""
+    return normalised.split(problem) if problem.normalised else (problem,)
+
+
+def bound_of(method: Method, parts: Sequence[Problem], result: DType) -> float:
     """Return the error bound of a method's answer, through the quotient of a normalised one."""
-    if not problem.normalised:
-        return method.error_bound(problem)
-    parts = [choose(part) for part in normalised.split(problem)]
-    eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
-    result = problem.result_dtype
-    narrows = result.kind in "fc" and result != problem.arithmetic.accumulator
+    if len(parts) == 1:
+        return method.error_bound(parts[0])
+    accumulator = parts[0].arithmetic.accumulator
+    eps = float(np.finfo(np.dtype(accumulator)).eps)
+    narrows = result.kind in "fc" and result != accumulator
     last = float(np.finfo(result).eps) if narrows else 0.0
-    return sum(part.error_bound for part in parts) + 8 * eps + last
-
-
-def unit_of(method: Method, problem: Problem) -> str:
-    """Return what the factor of an error bound is times."""
-    # the two sums of a normalised problem are left to methods that bound each output
-    return "(|k| * |x|)" if problem.normalised else getattr(method, "ERROR_UNIT", "(|k| * |x|)")
+    return sum(map(method.error_bound, parts)) + 8 * eps + last
 
 
 def check_out(out: Any, plan: Plan, x: Array) -> None:
@@ -237,11 +336,15 @@ def check_out(out: Any, plan: Plan, x: Array) -> None:
         raise ValueError("out overlaps the input; give an array of its own, or out=None.")
 
 
-def predicted(method: Method, problem: Problem, table: Machine) -> Cost:
+def predicted(method: Method, problem: Problem, parts: Sequence[Problem], table: Machine) -> Cost:
     """Return what a call is expected to need, its new output included."""
-    cost = method.cost(problem, table)
-    size = math.prod(problem.result_shape) * problem.result_dtype.itemsize
-    return cost._replace(seconds=cost.seconds + table.fresh(size))
+    costs = [method.cost(part, table) for part in parts]
+    seconds = sum(cost.seconds for cost in costs) + table.fresh(problem.traffic[1])
+    memory = max(cost.memory for cost in costs)
+    if problem.normalised:
+        more = normalised.extra(problem, table)
+        seconds, memory = seconds + more.seconds, memory + more.memory
+    return Cost(seconds, memory)
 
 
 def too_long(problem: Problem) -> str | None:
@@ -256,28 +359,35 @@ def too_long(problem: Problem) -> str | None:
 
 
 @np.errstate(all="ignore")  # norms of taps that are great or infinite are infinite
-def consider(method: Method, problem: Problem) -> Candidate:
-    """Ask one method about a problem."""
-    why = None if method is reference else too_long(problem)  # it looks each sample up
-    if why is not None:
-        return Candidate(method.NAME, False, why)
-    verdict = method.supports(problem)
-    if not verdict.ok:
-        return Candidate(method.NAME, False, verdict.note)
-    cost = predicted(method, problem, machine.machine())
-    # what takes every problem stays; a method that was asked for, too
-    fits = cost.memory <= problem.max_memory or problem.method == method.NAME
-    if not fits and method is not reference:
-        note = f"it would need {cost.memory:,} bytes of scratch; max_memory={problem.max_memory:,}"
+def consider(
+    method: Method, problem: Problem, parts: Sequence[Problem], *, thorough: bool = False
+) -> Candidate:
+    """Ask one method about a problem; ``thorough`` looks for the whole reason of a refusal."""
+
+    def refused(note: str) -> Candidate:
         return Candidate(method.NAME, False, note)
-    return Candidate(
-        method.NAME,
-        True,
-        verdict.note,
-        cost,
-        bound_of(method, problem),
-        unit_of(method, problem),
-    )
+
+    if problem.normalised and unit_of(method) != OUTPUTS:
+        return refused("a quotient of two sums needs a bound for each output, which it has not")
+    for part in parts:
+        why = None if method is reference else too_long(part)  # it looks each sample up
+        if why is not None:
+            return refused(why)
+        verdict = method.supports(part)
+        if not verdict.ok:
+            return refused(whole_reason(method, part, verdict.note) if thorough else verdict.note)
+    cost = predicted(method, problem, parts, machine.machine())
+    if cost.memory > problem.max_memory:
+        # under the usual limit, what takes every problem stays; a method that was asked for, too
+        stays = method is reference or problem.method == method.NAME
+        if not (stays and problem.max_memory == problem.usual_memory):
+            return refused(too_much(cost.memory, problem.max_memory))
+    bound = bound_of(method, parts, problem.result_dtype)
+    if problem.tolerance is not None:
+        error = bound_as_tolerance(method, problem, bound)
+        if not error <= problem.tolerance:
+            return refused(too_coarse(error, problem.tolerance))
+    return Candidate(method.NAME, True, verdict.note, cost, bound, unit_of(method))
 
 
 def choose(problem: Problem) -> Plan:
@@ -286,23 +396,63 @@ def choose(problem: Problem) -> Plan:
     Raises
     ------
     ValueError
-        Where the method that was asked for is unknown or refuses.
+        Where the method that was asked for is unknown or refuses, or none keeps within the
+        tolerance and ``max_memory``.
     """
+    parts = parts_of(problem)
     if problem.method != "auto":
         if not isinstance(problem.method, str) or problem.method not in BY_NAME:
             raise ValueError(
                 f"method={problem.method!r} is unknown; use auto, {', '.join(BY_NAME)}."
             )
-        answer = consider(BY_NAME[problem.method], problem)
+        method = BY_NAME[problem.method]
+        answer = consider(method, problem, parts)
         if not answer.taken:
-            raise ValueError(
-                f"method={problem.method!r} cannot take this: {answer.note}. Use method='auto'."
-            )
+            note = consider(method, problem, parts, thorough=True).note
+            raise ValueError(f"method={problem.method!r} cannot take this: {note}. "
+                             "Use method='auto'.")  # fmt: skip
         return Plan(problem, answer.method, f"asked for; {answer.note}")
-    answers = [consider(method, problem) for method in METHODS]
+    answers = [consider(method, problem, parts) for method in METHODS]
     taken = [a for a in answers if a.taken and a.cost is not None]
+    if not taken:
+        raise ValueError(nothing_left(problem))
     best = min(taken, key=lambda a: a.cost.seconds if a.cost else math.inf)
     return Plan(problem, best.method, best.note)
+
+
+def nothing_left(problem: Problem) -> str:
+    """Say which of a call's limits no method keeps, and what would do."""
+    free = replace(problem, tolerance=None, max_memory=BOUNDLESS)
+    parts = parts_of(free)
+    able = [method for method in METHODS if consider(method, free, parts).taken]
+    if problem.tolerance is not None:
+        bound, name = min(
+            (
+                bound_as_tolerance(method, free, bound_of(method, parts, problem.result_dtype)),
+                method.NAME,
+            )
+            for method in able
+        )
+        if bound > problem.tolerance:
+            return (
+                f"tolerance={problem.tolerance:g} (times {TOLERANCE}) is below every method's "
+                f"error bound; the least is {bound:.3g}, of the method {name!r}. "
+                f"{more_exact(problem)}"
+            )
+    needs = []
+    for method in able:
+        tried = replace(problem, max_memory=BOUNDLESS)
+        tried_parts = parts_of(tried)
+        if consider(method, tried, tried_parts).taken:
+            needed = [least_memory(method, part) or BOUNDLESS for part in tried_parts]
+            more = normalised.extra(problem, machine.machine()).memory * problem.normalised
+            needs.append((max(needed) + more, method.NAME))
+    least, name = min(needs)
+    within = "" if problem.tolerance is None else " within the tolerance"
+    return (
+        f"max_memory={problem.max_memory:,} bytes of scratch are too few for every method{within}; "
+        f"give max_memory={least} or more, which {name!r} needs."
+    )
 
 
 # ---- the cache of plans ----------------------------------------------------------------------
@@ -366,13 +516,24 @@ CACHED_KERNEL = 1 << 22  # bytes: plans of larger kernels are not kept
 CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 
 
-class plan_cache:  # noqa: N801  (used like a function)
-    """Set the number of plans that are kept, for good or for the length of a ``with`` block.
+class plan_cache(Setting):  # noqa: N801  (used like a function)
+    """Set how many plans the process keeps, for good or for the length of a ``with`` block.
+
+    A call with the same shapes, dtypes, taps and options as one of the last 256 uses its plan
+    again, and so does :func:`plan`; that saves most of the time of a small call. Plans of kernels
+    beyond 4 MB are not kept. The number holds from the moment that this is made, for every thread;
+    at the end of a ``with`` block the number from before comes back. ``plan_cache(0)`` forgets
+    every plan.
 
     Parameters
     ----------
     size : int
         Number of plans; 0 keeps none.
+
+    Raises
+    ------
+    ValueError
+        Where ``size`` is no such int.
 
     Examples
     --------
@@ -383,18 +544,17 @@ class plan_cache:  # noqa: N801  (used like a function)
     """
 
     def __init__(self, size: int) -> None:
-        if not isinstance(size, int) or size < 0:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(f"size={size!r} must be an int of at least 0.")
-        self._before = _cache.size
-        _cache.size = size
-        if size == 0:
+        super().__init__(size)
+
+    def _read(self) -> int:
+        return _cache.size
+
+    def _write(self, value: int) -> None:
+        _cache.size = value
+        if value == 0:
             _cache.clear()
-
-    def __enter__(self) -> plan_cache:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        _cache.size = self._before
 
 
 def kernel_key(k: Any) -> Any:
@@ -403,6 +563,13 @@ def kernel_key(k: Any) -> Any:
         if isinstance(k, np.ma.MaskedArray) or k.dtype == object or k.nbytes > CACHED_KERNEL:
             return None
         return k.shape, k.dtype, k.tobytes()
+    if isinstance(k, (list, tuple)):  # its numbers take the input's precision, an array's do not
+        try:
+            array = np.asarray(k)
+        except ValueError:  # rows of unequal length; the problem says so
+            return None
+        plain = array.dtype.kind in "biufc" and array.nbytes <= CACHED_KERNEL
+        return ("list", array.shape, array.dtype, array.tobytes()) if plain else None
     return k if isinstance(k, Kernel) and k.size <= CACHED_TAPS else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator as op
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Number
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from faltung.remember import digest, remembered
 
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
+SHARE = 4  # and as many times the bytes of input and output, where that is more
 GREATEST = 1 << 40  # of a stride, a dilation or an anchor: positions stay within 64 bits
 
 
@@ -183,6 +184,22 @@ class Problem:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, fill_value=one_nan(state["fill_value"]))
 
+    @cached_property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of the input and of the result."""
+        return (
+            math.prod(self.shape) * np.dtype(self.dtype).itemsize,
+            math.prod(self.result_shape) * self.result_dtype.itemsize,
+        )
+
+    @property
+    def usual_memory(self) -> int:
+        """Bytes of scratch where the call does not say: 64 MB, or 4 times input and output.
+
+        One transform of a whole large input under a large kernel takes about as much.
+        """
+        return max(SCRATCH, SHARE * sum(self.traffic))
+
     @property
     def normalised(self) -> bool:
         """Whether missing or weighted samples make this a normalised convolution."""
@@ -195,10 +212,25 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
     if k is None:
         raise TypeError("k is None; give a kernel: a list, an array, or one of faltung.kernels.")
     if isinstance(k, str):
-        raise TypeError(f"the kernel is the text {k!r}; give faltung.kernels.get({k!r}).")
+        raise TypeError(f"the kernel is the text {k!r}; {named(k)}")
     soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
     array = plain_array(k, "the kernel")
     return array.astype(array.dtype.newbyteorder("="), copy=False), soft
+
+
+def named(text: str) -> str:
+    """Say which named kernels a text may mean."""
+    from faltung import kernels  # the whole collection, which nothing else here needs
+
+    family = [name for name in kernels.names() if name.startswith((f"{text}.", f"{text}-"))]
+    try:
+        kernels.get(text)
+        family.insert(0, text)
+    except ValueError:
+        pass
+    if not family:
+        return "give its numbers, or a kernel of faltung.kernels; `faltung kernels` lists them."
+    return f"give {' or '.join(f'faltung.kernels.get({name!r})' for name in family)}."
 
 
 def default_anchors(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -230,6 +262,11 @@ def lengths(shape: Any) -> tuple[int, ...]:
     except TypeError:
         ints = (-1,)
     if any(n < 0 for n in ints):
+        if isinstance(shape, np.ndarray):
+            raise TypeError(
+                "plan takes the shape and dtype of the inputs, not an input: "
+                "plan(x.shape, x.dtype, k)."
+            )
         text = repr(shape) if np.size(shape) < 10 else type(shape).__name__
         raise ValueError(
             f"shape={text} must be an int or a tuple of ints of at least 0, as in "
@@ -271,9 +308,24 @@ def boundaries(boundary: Any, count: int) -> tuple[str, ...]:
     if len(names) != count or any(not isinstance(b, str) or b not in BOUNDARIES for b in names):
         raise ValueError(
             f"boundary={boundary!r} is not allowed; use one of {', '.join(BOUNDARIES)}, or one "
-            f"for each of the {count} convolved axes."
+            f"for each of the {count} convolved axes.{scipy_hint(names)}"
         )
     return names
+
+
+def scipy_hint(names: Sequence[Any]) -> str:
+    """Return what SciPy's names of boundaries are here: one of its names is ours for another."""
+    ours = {"nearest": "edge", "mirror": "reflect", "grid-mirror": "symmetric",
+            "grid-wrap": "wrap", "grid-constant": "constant", "symm": "symmetric",
+            "circular": "wrap", "fill": "constant", "replicate": "edge"}  # fmt: skip
+    said = [
+        f" What others call {name!r} is {ours[name]!r} here."
+        for name in dict.fromkeys(filter(lambda name: isinstance(name, str), names))
+        if name in ours
+    ]
+    if said and any(name in ("nearest", "mirror") for name in names):
+        said.append(" SciPy's 'reflect' is 'symmetric'.")
+    return "".join(said)
 
 
 def fill_for(value: Any, dtype: DType) -> Any:
@@ -343,18 +395,18 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
             raise ValueError(
                 f"anchor={o.anchor!r} lies outside the kernel {array.shape}; taps count from 0."
             )
-    if o.tolerance is not None and not (
-        isinstance(o.tolerance, (int, float)) and 0 <= o.tolerance < math.inf
-    ):
-        raise ValueError(f"tolerance={o.tolerance!r} must be None or a number of at least 0.")
-    if o.nonnegative and (array.dtype.kind in "cO" or (array < 0).any()):
-        raise ValueError(
-            "nonnegative=True needs a real kernel without negative taps; leave it out or use "
-            "another kernel."
-        )
-    if o.conjugate:
-        array = np.conjugate(array)
+    tolerance = None if o.tolerance is None else tolerance_of(o.tolerance)
+    borders = boundaries(o.boundary, rank)
     fill_value = fill_for(o.fill_value, x_dtype)
+    if o.nonnegative:
+        check_nonnegative(x_dtype, array, fill_value if "constant" in borders else 0)
+    if o.conjugate:
+        if operation == "convolve":
+            raise ValueError(
+                "conjugate=True goes with operation='correlate'; for a convolution give "
+                "numpy.conj(k)."
+            )
+        array = np.conjugate(array)
     want = None if o.dtype is None else number_type(o.dtype, "dtype").newbyteorder("=")
     if o.weighted and array.dtype.kind in "biu":  # a quotient of sums is no integer
         array = array.astype(kernel_dtype(x_dtype, np.dtype(float), soft))
@@ -376,7 +428,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         Taps.of(taps),
         axes,
         o.mode,
-        boundaries(o.boundary, rank),
+        borders,
         fill_value,
         anchor,
         per_axis(o.stride, rank, "stride", 1),
@@ -384,7 +436,7 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
         arithmetic,
         o.missing,
         o.weighted,
-        o.tolerance,
+        tolerance,
         bool(o.nonnegative),
         o.method,
         o.conjugate,
@@ -392,21 +444,58 @@ def build(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> P
     )
     check_fit(problem)
     check_average(problem)
+    if o.max_memory is None and problem.usual_memory != problem.max_memory:
+        return replace(problem, max_memory=problem.usual_memory)
     return problem
 
 
 def memory_limit(value: Any) -> int:
-    """Return the bytes of scratch memory that are allowed."""
+    """Return the bytes of scratch memory that are allowed; at first the least of the usual ones."""
     if value is None:
         return SCRATCH
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise ValueError(f"max_memory={value!r} must be a number of bytes, an int of at least 1.")
+        whole = isinstance(value, float) and value.is_integer() and value >= 1
+        hint = f" Write max_memory={int(value)}." if whole else ""
+        raise ValueError(
+            f"max_memory={value!r} must be a number of bytes, an int of at least 1.{hint}"
+        )
     return int(value.__index__())
+
+
+def tolerance_of(value: Any) -> float:
+    """Return a tolerance as a number more than 0."""
+    real = isinstance(value, (int, float, np.integer, np.floating))
+    if isinstance(value, bool) or not real or not 0 < value < math.inf:
+        raise ValueError(
+            f"tolerance={value!r} must be None or a number more than 0: the error allowed, times "
+            "sum |k| * max |x|. Leave it out for the most exact methods."
+        )
+    return float(value)
+
+
+def check_nonnegative(x: DType, k: Array, fill_value: Any) -> None:
+    """Raise where a result that is never negative is asked for and cannot be given."""
+    if x.kind == "c":
+        raise ValueError(
+            "nonnegative=True needs a real input: complex numbers are neither negative nor not."
+        )
+    if k.dtype.kind in "cO" or (k < 0).any():
+        raise ValueError(
+            "nonnegative=True needs a real kernel without negative taps; leave it out or use "
+            "another kernel."
+        )
+    if fill_value < 0:
+        raise ValueError(
+            f"nonnegative=True needs a fill value of at least 0; got fill_value={fill_value!r}. "
+            "Give another, or another boundary."
+        )
 
 
 def number_type(dtype: Any, what: str) -> DType:
     """Return a dtype, or raise TypeError."""
     try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError
         found: DType = np.dtype(dtype)
         return found
     except (TypeError, ValueError, SyntaxError):  # NumPy parses some texts as Python

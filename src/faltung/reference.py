@@ -29,6 +29,8 @@ from faltung.boundary import FILL, index_map
 from faltung.dtypes import Array, convert, data_bound, holds, plain_array
 from faltung.problem import Options, Problem, build
 
+__all__ = ["convolve", "correlate"]
+
 
 def convolve(x: Any, k: Any, **options: Any) -> Array:
     """Convolve by the definition; the options are those of :func:`faltung.convolve`.
@@ -53,8 +55,11 @@ def convolve(x: Any, k: Any, **options: Any) -> Array:
     Examples
     --------
     >>> from fractions import Fraction
+    >>> import numpy as np
+    >>> import faltung
     >>> third = Fraction(1, 3)
-    >>> convolve(np.array([3, 6, 9], dtype=object), [third, third, third]).tolist()
+    >>> x = np.array([3, 6, 9], dtype=object)
+    >>> faltung.reference.convolve(x, [third, third, third]).tolist()
     [Fraction(3, 1), Fraction(6, 1), Fraction(5, 1)]
     """
     return _call("convolve", x, k, options)
@@ -65,7 +70,8 @@ def correlate(x: Any, k: Any, **options: Any) -> Array:
 
     Examples
     --------
-    >>> correlate([0, 0, 3, 4, 5, 0], [1, 0, 0]).tolist()
+    >>> import faltung
+    >>> faltung.reference.correlate([0, 0, 3, 4, 5, 0], [1, 0, 0]).tolist()
     [0, 0, 0, 3, 4, 5]
     """
     return _call("correlate", x, k, options)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -32,10 +33,29 @@ class Verdict(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a method is expected to need."""
+    """What a call is expected to need.
+
+    Attributes
+    ----------
+    seconds : float
+    memory : int
+        Bytes of scratch besides the input and the result.
+    """
 
     seconds: float
     memory: int
+
+
+def scratch(problem: Problem, most: int, item: int) -> int:
+    """Return the scratch bytes of a method that works block by block, ``most`` at a time.
+
+    A small problem needs less: its samples with the boundary laid around, and its sums, of so many
+    bytes each.
+    """
+    spans = [along.span(0, along.count) for along in problem.geometry]
+    laid = math.prod(high - low for low, high in spans)
+    laid *= math.prod(n for axis, n in enumerate(problem.shape) if axis not in problem.axes)
+    return min(most, (laid + math.prod(problem.result_shape)) * item)
 
 
 class Method(Protocol):

@@ -25,7 +25,7 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict
+from faltung.methods import Cost, Run, Verdict, scratch
 from faltung.native import Call, Form
 from faltung.problem import Problem
 
@@ -65,7 +65,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     seconds = max(arithmetic / threads, traffic) + steps * machine.call
     seconds += convert_seconds(problem, found, machine)
     seconds += passes * ends_seconds(problem, found, machine, THICKNESS)
-    return Cost(seconds, 2 * 8 * COPY_BLOCK)
+    return Cost(seconds, scratch(problem, 2 * 8 * COPY_BLOCK, passes_of(problem) * item))
 
 
 def error_bound(problem: Problem) -> float:
@@ -75,7 +75,8 @@ def error_bound(problem: Problem) -> float:
     eps = float(np.finfo(np.dtype(problem.arithmetic.accumulator)).eps)
     result = problem.result_dtype
     last = float(np.finfo(result).eps) if result.kind in "fc" else 0.0
-    return passes_of(problem) * (problem.taps.size + 1) * eps + last
+    taps = int(np.count_nonzero(problem.taps.array))  # what a zero adds is exact
+    return passes_of(problem) * (taps + 1) * eps + last
 
 
 def prepare(problem: Problem) -> Run:

@@ -130,12 +130,8 @@ def design(problem: Problem) -> Design | str:
     return known
 
 
-def new_design(problem: Problem) -> Design | str:
-    """Return the stages that keep within the tolerance, or why there are none."""
-    if problem.tolerance is None:
-        return "the call gives no tolerance"
-    if problem.normalised:
-        return "a quotient of two sums has no such bound"
+def reason(problem: Problem) -> str | None:
+    """Return why no tolerance would let the method take a problem; None where one would."""
     found = route(problem)
     if isinstance(found, str):
         return found
@@ -143,15 +139,30 @@ def new_design(problem: Problem) -> Design | str:
         return "it computes in real floating point"
     if set(problem.stride + problem.dilation) != {1}:
         return "stride and dilation must be 1"
-    spanned = [n for n, taps in enumerate(problem.taps.shape) if taps > 1]
-    if not 1 <= len(spanned) <= 2:
-        return f"the kernel spans {len(spanned)} axes and not one or two"
-    sigmas = gaussian_sigmas(problem.taps.array)
-    if sigmas is None:
+    spanned = sum(taps > 1 for taps in problem.taps.shape)
+    if spanned == 0:
+        return "the kernel has a single tap"
+    if spanned > 2:
+        return f"the kernel spans {spanned} axes and not one or two"
+    if gaussian_sigmas(problem.taps.array) is None:
         return "the kernel is no Gaussian"
-    taps = problem.correlation_taps
-    if not LEAST < taps.astype(float).sum() < 1 / LEAST:
+    if not LEAST < problem.taps.array.astype(float).sum() < 1 / LEAST:
         return "the kernel's sum is too far from 1"
+    return None
+
+
+def new_design(problem: Problem) -> Design | str:
+    """Return the stages that keep within the tolerance, or why there are none."""
+    if problem.tolerance is None:
+        return "the call gives no tolerance"
+    why, found = reason(problem), route(problem)
+    if why is not None:
+        return why
+    sigmas = gaussian_sigmas(problem.taps.array)
+    assert isinstance(found, Route)
+    assert sigmas is not None
+    spanned = [n for n, taps in enumerate(problem.taps.shape) if taps > 1]
+    taps = problem.correlation_taps
     unfactored = rest(taps)
     each = (0.98 * problem.tolerance - unfactored) / len(spanned)
     stages = {}
@@ -159,7 +170,10 @@ def new_design(problem: Problem) -> Design | str:
         data = factors(taps)[n].tobytes()
         fitting = best(data, sigmas[n], found.accumulator, each) if each > 0 else None
         if fitting is None:
-            return f"sigma {sigmas[n]:.4g} has no decimation within {problem.tolerance:.2g}"
+            return (
+                f"no coarse grid for sigma {sigmas[n]:.4g} is within the tolerance of "
+                f"{problem.tolerance:.2g} * {ERROR_UNIT}"
+            )
         stages[problem.axes[n]] = fitting
     bound = unfactored + math.prod(1 + s.error for s in stages.values()) - 1
     bound += rounding(tuple(stages.values()), found.accumulator)
@@ -167,7 +181,10 @@ def new_design(problem: Problem) -> Design | str:
     if result.kind in "fc" and result != found.accumulator:
         bound += (1 + bound) * float(np.finfo(result).eps) / 2
     if bound > problem.tolerance:
-        return f"the error bound of {bound:.2g} is above the tolerance"
+        return (
+            f"its bound of {bound:.3g} * {ERROR_UNIT} is above the tolerance of "
+            f"{problem.tolerance:.3g}"
+        )
     return Design(stages, sigmas, bound)
 
 
@@ -187,8 +204,7 @@ def supports(problem: Problem) -> Verdict:
     steps = " x ".join(str(found.stages[axis].factor) for axis in sorted(found.stages))
     return Verdict(
         True,
-        f"Gaussian of sigma {sigmas}, decimated by {steps}, within {found.bound:.2g} of "
-        f"sum |k| max |x|; {native.describe()}",
+        f"Gaussian of sigma {sigmas}, on a grid coarser by {steps}; {native.describe()}",
     )
 
 

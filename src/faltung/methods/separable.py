@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from faltung import native
-from faltung.analysis import Factors, factor
+from faltung.analysis import Factors, factor, obstacle
 from faltung.compiled import (
     SIZE_BLOCK,
     Compiled,
@@ -32,12 +32,13 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array, DType
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, direct
+from faltung.methods import Cost, Run, Verdict, direct, scratch
 from faltung.methods.sparse import Guarded, Look, may_be_infinite
 from faltung.native import Call, Form
 from faltung.problem import Problem, Taps
 
 NAME = "separable"
+NO_FACTORS = "the kernel is no sum of a few products of 1-D kernels"
 Triple = tuple[int, int, int]
 
 THICKNESS = 512  # bytes of sums that strips are wide at least: the sums along a row in registers
@@ -67,16 +68,27 @@ def supports(problem: Problem) -> Verdict:
     if problem.arithmetic.exact:
         return Verdict(False, "exact integers are summed directly")
     taps = sum(n > 1 for n in problem.taps.shape)
-    if taps < 2 or len(spanned_axes(problem)) > 3:
-        return Verdict(False, f"the kernel spans {taps} axes, not 2 or 3")
+    if taps < 2:
+        return Verdict(False, "the kernel spans a single axis" if taps else "there is a single tap")
+    if len(spanned_axes(problem)) > 3:
+        spanned = len(spanned_axes(problem))
+        return Verdict(False, f"the kernel spans {spanned} axes and the pipelines at most 3")
     if found.variant not in native.variants(NAME):
         return Verdict(False, f"there is no separable pipeline from {found.input}")
     factors = factored(problem)
     if factors is None:
-        return Verdict(False, "the kernel is no sum of a few products of 1-D kernels")
+        return Verdict(False, NO_FACTORS)
     rank = max(f.rank for f in factors)
     what = "separable" if rank == 1 else f"a sum of {rank} separable terms"
     return Verdict(True, f"the kernel is {what}")
+
+
+def reason(problem: Problem) -> str | None:
+    """Say more of why a kernel has no factors; None where that is not what refuses it."""
+    if supports(problem).note != NO_FACTORS:
+        return None
+    parts = [Taps.of(np.ascontiguousarray(part)) for part in real_parts(problem)]
+    return next((obstacle(part) for part in parts if factor(part) is None), None)
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -100,7 +112,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     seconds = max(arithmetic / native.processors(), traffic)
     seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
-    return Cost(seconds + steps * 2 * machine.call, BLOCK_BYTES)
+    memory = scratch(problem, BLOCK_BYTES, passes_of(problem) * item)
+    return Cost(seconds + steps * 2 * machine.call, memory)
 
 
 def looks(problem: Problem, factors: Sequence[Factors]) -> bool:

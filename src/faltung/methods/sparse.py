@@ -25,7 +25,7 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, direct
+from faltung.methods import Cost, Run, Verdict, direct, scratch
 from faltung.native import Call, Form
 from faltung.problem import Problem
 
@@ -47,7 +47,7 @@ def supports(problem: Problem) -> Verdict:
         return Verdict(False, found)
     count, size = np.count_nonzero(problem.taps.array), problem.taps.size
     if 2 * count >= size:
-        return Verdict(False, f"{count} of {size} taps are not zero")
+        return Verdict(False, f"{count} of {size} taps are not zero, and fewer than half would do")
     if set(problem.stride) != {1}:
         return Verdict(False, "lists of taps have no strides")
     if found.variant not in native.variants(NAME):
@@ -74,7 +74,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     found = route(problem)
     if isinstance(found, str):
         return Cost(math.inf, 0)
-    lanes = 4 / np.dtype(found.accumulator).itemsize
+    item = np.dtype(found.accumulator).itemsize
+    lanes = 4 / item
     outputs = math.prod(problem.result_shape)
     parts = 2 if np.dtype(problem.dtype).kind == "c" else 1
     # a pass that looks for what is not finite costs about as much as a tap
@@ -85,7 +86,8 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + 1
     steps += in_size // BLOCK_BYTES
     seconds = arithmetic / native.processors() + traffic
-    return Cost(seconds + 2 * steps * machine.call, BLOCK_BYTES)
+    memory = scratch(problem, BLOCK_BYTES, passes_of(problem) * item)
+    return Cost(seconds + 2 * steps * machine.call, memory)
 
 
 def error_bound(problem: Problem) -> float:

@@ -29,7 +29,7 @@ from faltung.compiled import (
 )
 from faltung.compiled import route as route_of_products
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict
+from faltung.methods import Cost, Run, Verdict, scratch
 from faltung.native import Call, Form
 from faltung.problem import Problem
 
@@ -102,10 +102,11 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    scratch = min(max(problem.taps.shape) * ROW, TILE) * native.processors() + SLAB * volume
+    tiles = min(max(problem.taps.shape) * ROW, TILE) * native.processors() + SLAB * volume
+    memory = scratch(problem, tiles, passes_of(problem) * (1 + volume) * max(row, column))
     ends = convert_seconds(problem, found, machine)
     ends += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
-    return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, scratch)
+    return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, memory)
 
 
 def error_bound(problem: Problem) -> float:

@@ -38,7 +38,7 @@ from faltung.limbs import (
     width,
 )
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict
+from faltung.methods import Cost, Run, Verdict, scratch
 from faltung.methods.direct import calls
 from faltung.problem import Problem
 
@@ -68,7 +68,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     rows = outputs // problem.result_shape[-1] if outputs else 1  # what threads share
     seconds = arithmetic / min(rows, native.processors()) + outputs * machine.numpy_element / 2
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + outputs / BLOCK
-    return Cost(seconds + 5 * steps * machine.call, 12 * 8 * BLOCK)
+    return Cost(seconds + 5 * steps * machine.call, scratch(problem, 12 * 8 * BLOCK, 12 * 8))
 
 
 def error_bound(problem: Problem) -> float:

@@ -54,7 +54,9 @@ def supports(problem: Problem) -> Verdict:
     if not any(axis.reach for axis in problem.geometry):
         return Verdict(False, "the kernel has a single tap")
     shape = "x".join(map(str, sizes(problem.geometry)))
-    return Verdict(True, f"transforms of limbs, {shape} at a time, overflow found exactly")
+    return Verdict(
+        True, f"exact: transforms of the integers in pieces, {shape} at a time, overflow found"
+    )
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
