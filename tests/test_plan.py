@@ -265,7 +265,7 @@ def test_the_spectra_of_integers_count_as_held():
     x = np.random.default_rng(1).integers(0, 1 << 20, (60, 3000))
     plan(x)
     plan(x >> 10)
-    spectra = plan._run.spectra.values()
+    spectra = plan._runs[0].spectra.values()
     held = sum(s.nbytes for kept in spectra for s in kept.taps)
     assert len(spectra) == 2
     assert planner.held_by(plan) >= held
