@@ -77,7 +77,7 @@ class Machine:
     bandwidth: float = 3e10
     cached: float = 1e11
     transform: float = 0.16e-9
-    fused: float = 0.28e-9
+    fused: float = 0.23e-9
     tile: float = 1.2e-4
     pages: float = 1.5e10
     copy: float = 3e9
