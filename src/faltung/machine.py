@@ -195,7 +195,7 @@ def calibrate(*, save: bool = True) -> Machine:
     Takes a few seconds, in which nothing else should run; where the machine was seen to be busy, a
     table that is kept comes with a warning. Plans that were made before keep their methods.
     Predicted times come from this table; results never depend on it beyond the choice of the
-    method. The figures ``fused``, ``tile``, ``pages`` and ``copy`` are not measured.
+    method. The figures ``tile``, ``pages`` and ``copy`` are not measured.
     ``machine.use(Machine())`` goes back to the table that ships.
 
     Parameters
