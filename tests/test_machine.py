@@ -130,7 +130,7 @@ def test_a_cache_directory_that_is_a_file_is_a_warning(monkeypatch, tmp_path):
 
 
 def test_plans_are_made_anew_after_a_calibration():
-    k = np.random.default_rng(0).random((15, 15), np.float32)
+    k = np.random.default_rng(0).random((5, 5), np.float32)
     machine.use(USUAL)
     assert faltung.plan((500, 500), "float32", k).method == "direct"
     machine.use(machine.Machine(multiply_adds=1e6))
