@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -58,13 +57,18 @@ _kept = Kept()
 
 @dataclass(frozen=True)
 class Step:
-    """One block, ready to run: views of input and output, and the boundary to lay around."""
+    """One block, ready to run: views of input and output, and the boundary to lay around.
+
+    ``samples`` and ``count`` are the numbers of its samples and outputs along the convolved axes.
+    """
 
     outputs: tuple[slice, ...]
     inputs: tuple[slice, ...]
     takes: tuple[tuple[int, Source, int], ...]
     padded: tuple[int, ...] | None
     inner: tuple[slice, ...]
+    samples: int
+    count: int
 
 
 def step_of(problem: Problem, block: Block) -> Step:
@@ -91,6 +95,8 @@ def step_of(problem: Problem, block: Block) -> Step:
         tuple(takes),
         tuple(padded) if pads else None,
         tuple(inner),
+        math.prod(source.length for source in block.sources),
+        math.prod(stop - first for first, stop in block.outputs),
     )
 
 
@@ -114,28 +120,42 @@ class Blocked:
         self.fill = np.array([fill.real, fill.imag]) if pairs else fill
         self.steps = [step_of(problem, block) for block in blocks]
 
+    @property
+    def sums(self) -> DType:
+        """The dtype of a block's sums, as whole numbers where they are complex."""
+        return np.result_type(self.work_out, np.complex64) if self.pairs else self.work_out
+
     def __call__(self, core: Core, x: Array, out: Array, workers: int) -> None:
         """Give every block to the core, and its sums to ``out`` under the overflow rule."""
-        if self.pairs:
-            part = np.result_type(self.work_out, np.complex64)
-            sums = (
-                out if out.dtype == part and out.flags.c_contiguous else np.empty(out.shape, part)
-            )
-            self._blocks(core, as_pairs(x, part), as_pairs(sums, part), workers)
-            if sums is not out:
-                out[...] = convert(sums, out.dtype, self.problem.arithmetic.overflow)
-        else:
-            self._blocks(core, x, out, workers)
+        self.parts([core], x, out, workers)
 
-    def _blocks(self, core: Core, x: Array, out: Array, workers: int) -> None:
-        overflow = self.problem.arithmetic.overflow
-        direct = out.dtype == self.work_out
+    def parts(self, cores: Sequence[Core], x: Array, out: Array, workers: int) -> None:
+        """Give every block to one core, or to those of a kernel's real and imaginary part."""
+        if self.pairs:
+            x = as_pairs(x)
         for step in self.steps:
-            target = out[step.outputs]
-            sums = target if direct else np.empty(target.shape, self.work_out)
-            core(self.gather(step, x), sums, workers)
-            if not direct:
-                target[...] = convert(sums, out.dtype, overflow)
+            self._step(step, cores, x, out, workers)
+
+    def _step(self, step: Step, cores: Sequence[Core], x: Array, out: Array, workers: int) -> None:
+        target, source = out[step.outputs], self.gather(step, x)
+        direct = len(cores) == 1 and out.dtype == self.sums
+        sums = [target if direct else np.empty(target.shape, self.sums) for _ in cores]
+        for core, part in zip(cores, sums, strict=True):
+            core(source, as_pairs(part) if self.pairs else part, workers)
+        if len(sums) == 2:
+            self._join(sums[0], sums[1], target)
+        elif not direct:
+            target[...] = convert(sums[0], out.dtype, self.problem.arithmetic.overflow)
+
+    def _join(self, real: Array, imaginary: Array, target: Array) -> None:
+        """Put the sums with the kernel's real part and those with its imaginary part together."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self.pairs:
+                real.real -= imaginary.imag
+                real.imag += imaginary.real
+                target[...] = real
+            else:
+                target.real, target.imag = real, imaginary
 
     def gather(self, step: Step, x: Array) -> Array:
         """Return the samples a block needs, in the working dtype, the boundary laid around."""
@@ -154,6 +174,26 @@ class Blocked:
             padded[step.inner] = source
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
+
+
+def batches(problem: Problem, most: int) -> Iterator[tuple[slice, ...]]:
+    """Cut the batch axes into pieces of at most ``most`` batches, innermost axes whole first."""
+    steps = list(problem.shape)
+    for axis in reversed(range(len(steps))):
+        if axis not in problem.axes:
+            steps[axis] = max(1, min(steps[axis], most))
+            most //= steps[axis]
+    counts = [
+        range(1) if axis in problem.axes else range(0, n, steps[axis])
+        for axis, n in enumerate(problem.shape)
+    ]
+    for first in np.ndindex(*(len(count) for count in counts)):
+        yield tuple(
+            slice(None)
+            if axis in problem.axes
+            else slice(i * steps[axis], min(problem.shape[axis], (i + 1) * steps[axis]))
+            for axis, i in enumerate(first)
+        )
 
 
 def continued(x: Array, axis: int, source: Source, low: int) -> Array:
@@ -177,25 +217,9 @@ def along(axis: int, place: slice) -> tuple[slice, ...]:
     return (*(slice(None),) * axis, place)
 
 
-def as_pairs(array: Array, dtype: Any) -> Array:
-    """View complex numbers as a last axis of two real ones."""
-    array = np.ascontiguousarray(array, dtype)
-    return array.view(array.real.dtype).reshape(*array.shape, 2)
-
-
-def run_parts(blocked: Blocked, cores: list[Core], x: Array, out: Array, workers: int) -> None:
-    """Run one core, or those of a kernel's real and imaginary part, and put the sums together."""
-    if len(cores) == 1:
-        blocked(cores[0], x, out, workers)
-        return
-    part = np.result_type(blocked.work_out, np.complex64) if blocked.pairs else blocked.work_out
-    sums = [np.empty(out.shape, part) for _ in cores]
-    for core, partial in zip(cores, sums, strict=True):
-        blocked(core, x, partial, workers)
-    real, imaginary = sums
-    with np.errstate(invalid="ignore", over="ignore"):
-        if blocked.pairs:
-            out.real = real.real - imaginary.imag
-            out.imag = real.imag + imaginary.real
-        else:
-            out.real, out.imag = real, imaginary
+def as_pairs(array: Array) -> Array:
+    """View complex numbers as a last axis of two real ones, in whatever order they lie."""
+    real = array.real
+    shape, steps = (*real.shape, 2), (*real.strides, real.itemsize)
+    pairs: Array = np.lib.stride_tricks.as_strided(real, shape, steps)
+    return pairs

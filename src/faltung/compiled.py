@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
 
 from faltung import native
-from faltung.blocked import Blocked, Core, run_parts
+from faltung.blocked import Blocked, Core, batches
 from faltung.dtypes import Array, holds
-from faltung.geometry import blocks
+from faltung.geometry import Block, blocks, boxes, cuts
 from faltung.layout import Along, Layout, layout
 from faltung.machine import Machine
 from faltung.problem import Problem
 
 SMALL = 1 << 15  # outputs up to which one padded copy of the whole input is cheapest
 COPY_BLOCK = 1 << 18  # outputs per block where samples or sums must be converted
+SIDE = 256  # outputs of blocks of arrays whose memory is turned by the copy, along each axis
+WHOLE, ROWS, SQUARES = "whole", "rows", "squares"  # what an interior is cut into
+LEAST_BLOCK = 1 << 14  # the same where little memory is allowed
+LEAST_MEMORY = 1 << 20  # bytes of a block's copies for which batches are not cut any further
 WORK_BLOCK = 1 << 32  # multiply-adds per block: an interrupt waits no longer than for one block
 SIZE_BLOCK = 1 << 28  # outputs per block: the pipelines count in 32 bits
 THICKNESS = 64  # bytes of sums that strips along the innermost axis are wide at least: a vector
@@ -153,33 +158,74 @@ class Compiled:
         self.problem, self.route = problem, found
         self.thickness, self.block = thickness, block
         self.spanned = spanned_axes(problem)
-        self.blocked = Blocked(
-            problem,
-            self._cut(work),
-            np.dtype(found.input),
-            np.dtype(found.output),
-            pairs=np.dtype(problem.dtype).kind == "c",
-        )
+        self.pairs = np.dtype(problem.dtype).kind == "c"
+        types = (found.input, found.output)
+        self.converts = types != (problem.dtype, problem.arithmetic.result) or len(calls) > 1
+        self.work, self.parts = work, len(calls)
+        self.blocked = self._blocked(ROWS if self.converts else WHOLE)
         self.cores: list[Core] = [PipelineCore(self, make) for make in calls]
+        self.copied: dict[str, Blocked] = {}
+        self.lying: dict[Any, str] = {}
+        self.pieces: dict[str, list[tuple[slice, ...]]] = {}
 
-    def _cut(self, work: float) -> Any:
+    def _blocked(self, cut: str) -> Blocked:
+        return Blocked(
+            self.problem,
+            self._cut(cut),
+            np.dtype(self.route.input),
+            np.dtype(self.route.output),
+            pairs=self.pairs,
+        )
+
+    @cached_property
+    def item(self) -> int:
+        """Bytes that an output of a block in copies takes: its samples, laid out, and its sums."""
+        item_in, item_out = (np.dtype(t).itemsize for t in (self.route.input, self.route.output))
+        return (3 * item_in + max(2, self.parts) * item_out) * (2 if self.pairs else 1)
+
+    def _cut(self, cut: str) -> list[Block]:
         problem, found = self.problem, self.route
         total = math.prod(problem.result_shape)
         if total == 0:
             return []
-        converts = (found.input, found.output) != (problem.dtype, problem.arithmetic.result)
-        most = max(1, int(WORK_BLOCK / work))
-        copied = self._limit(min(COPY_BLOCK, most), most)
+        most = max(1, int(WORK_BLOCK / self.work))
+        outputs = max(LEAST_BLOCK, problem.max_memory // self.item)
+        copied = self._limit(min(COPY_BLOCK, outputs, most), most)
+        limit = copied
+        if cut == WHOLE:
+            limit = self._limit(min(self.block, most), most)
+        elif cut == SQUARES:
+            limit = self._squares(copied)
         margins = [4] * len(problem.axes)
         margins[-1] = self.thickness // np.dtype(found.accumulator).itemsize
-        return blocks(
+        every = blocks(
             problem.geometry,
             problem.boundary,
             whole=total <= SMALL,
             margins=margins,
-            limit=copied if converts else self._limit(min(self.block, most), most),
+            limit=limit,
             strip_limit=copied,
         )
+        if total <= SMALL:
+            return list(every)
+        return list(chain.from_iterable(map(self._shortened, every)))
+
+    def _shortened(self, block: Block) -> Iterable[Block]:
+        """Cut a strip that is copied and very long, as beside the interior of a long axis."""
+        if all(source.plain for source in block.sources):
+            return [block]
+        problem = self.problem
+        lengths = [stop - first for first, stop in block.outputs]
+        others = math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
+        # blocks not much longer than the kernel would copy the same samples again and again
+        least = [4 * (along.reach // along.stride + 1) for along in problem.geometry]
+        while math.prod(lengths) * others > COPY_BLOCK:
+            n = max(range(len(lengths)), key=lambda n: lengths[n] / least[n])
+            if lengths[n] <= 2 * least[n]:
+                break
+            lengths[n] = -(-lengths[n] // 2)
+        ranges = [cuts(*ends, n) for ends, n in zip(block.outputs, lengths, strict=True)]
+        return boxes(ranges, problem.geometry, problem.boundary)
 
     def _limit(self, outputs: int, most: int) -> list[int]:
         """Return how far blocks of so many outputs, or ``most``, may reach along each axis."""
@@ -193,6 +239,17 @@ class Compiled:
             reach = min(4 * along.reach // along.stride, most // max(1, inner))
             limit.append(max(1, outputs // max(1, inner), reach))
         return limit
+
+    def _squares(self, most: list[int]) -> list[int]:
+        """Return lengths of blocks that reach as far along each axis: what is turned reads less."""
+        problem = self.problem
+        others = math.prod(n for a, n in enumerate(problem.result_shape) if a not in problem.axes)
+        outputs = min(COPY_BLOCK, math.prod(most) * others)
+        side = min(SIDE, int((outputs / max(1, others)) ** (1 / len(most))))
+        return [
+            max(1, min(along.count, max(side, 4 * along.reach // along.stride)))
+            for along in problem.geometry
+        ]
 
     def alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
         """Describe the axes of a block; ``order`` says which of the problem's axes each one is."""
@@ -211,7 +268,48 @@ class Compiled:
 
     def __call__(self, x: Array, out: Array, workers: int) -> None:
         """Compute the problem on ``x`` into ``out`` on at most ``workers`` threads."""
-        run_parts(self.blocked, self.cores, x, out, workers)
+        cut = self._cut_for(x, out)
+        blocked = self.blocked
+        if cut != WHOLE and not self.converts:  # no more than a block is copied at a time
+            if cut not in self.copied:
+                self.copied[cut] = self._blocked(cut)
+            blocked = self.copied[cut]
+        for batch in self._batches(blocked, cut):
+            blocked.parts(self.cores, x[batch], out[batch], workers)
+
+    def _cut_for(self, x: Array, out: Array) -> str:
+        """Say what blocks arrays are cut into that lie as these do."""
+        if self.converts:
+            return ROWS
+        key = x.strides, out.strides, x.dtype.isnative
+        if key not in self.lying:
+            if len(self.lying) >= 256:
+                self.lying.clear()
+            turned = any(abs(a.strides[-1]) > 2 * a.itemsize for a in (x, out))
+            copied = SQUARES if turned and len(self.problem.axes) > 1 else ROWS
+            taken = x.dtype.isnative and self._taken(x, out)
+            self.lying[key] = WHOLE if taken else copied
+        return self.lying[key]
+
+    def _taken(self, x: Array, out: Array) -> bool:
+        """Whether a pipeline takes the interior, which comes last; strips are copied anyway."""
+        if not self.blocked.steps:
+            return True
+        step = self.blocked.steps[-1]
+        if step.padded is not None or step.takes:
+            return True
+        source, target = x[step.inputs], out[step.outputs]
+        alongs = self.alongs(source, target, tuple(range(x.ndim)))
+        return layout(alongs, x.itemsize, out.itemsize) is not None
+
+    def _batches(self, blocked: Blocked, cut: str) -> list[tuple[slice, ...]]:
+        """Cut the batch axes where the copies of one block would take more than the memory."""
+        if cut not in self.pieces:
+            copied = (s for s in blocked.steps if cut != WHOLE or s.padded is not None or s.takes)
+            each = max((max(s.samples, s.count) for s in copied), default=1) * self.item
+            most = max(self.problem.max_memory, LEAST_MEMORY) // each
+            self.pieces[cut] = list(batches(self.problem, max(1, most)))
+        return self.pieces[cut]
 
 
 class PipelineCore:
@@ -257,7 +355,7 @@ def run_loops(prepared: Prepared, x: int, y: int, workers: int) -> None:
     if not found.loops:
         call(x, y, workers)
         return
-    for at in itertools.product(*(range(count) for count, _, _ in found.loops)):
+    for at in product(*(range(count) for count, _, _ in found.loops)):
         dx = sum(i * step for i, (_, step, _) in zip(at, found.loops, strict=True))
         dy = sum(i * step for i, (_, _, step) in zip(at, found.loops, strict=True))
         call(x + dx, y + dy, workers)

@@ -203,23 +203,3 @@ def block_lengths(axes: tuple[Axis, ...], outputs: int) -> list[int]:
         others = math.prod(lengths) // lengths[n]
         lengths[n] = max(1, min(axes[n].count, max(lengths[n], outputs // others)))
     return lengths
-
-
-def batches(problem: Problem, most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut the batch axes into pieces of at most ``most`` batches, innermost axes whole first."""
-    steps = list(problem.shape)
-    for axis in reversed(range(len(steps))):
-        if axis not in problem.axes:
-            steps[axis] = max(1, min(steps[axis], most))
-            most //= steps[axis]
-    counts = [
-        range(1) if axis in problem.axes else range(0, n, steps[axis])
-        for axis, n in enumerate(problem.shape)
-    ]
-    for first in np.ndindex(*(len(count) for count in counts)):
-        yield tuple(
-            slice(None)
-            if axis in problem.axes
-            else slice(i * steps[axis], min(problem.shape[axis], (i + 1) * steps[axis]))
-            for axis, i in enumerate(first)
-        )

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from faltung import native
-from faltung.blocked import Blocked, Core
+from faltung.blocked import Blocked, Core, batches
 from faltung.compiled import (
     SMALL,
     WORK_BLOCK,
@@ -28,7 +28,6 @@ from faltung.limbs import (
     INT64,
     UINT64,
     Cut,
-    batches,
     block_lengths,
     bound_of,
     choose_cut,

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from faltung import fourier, native
-from faltung.blocked import Blocked
+from faltung.blocked import Blocked, batches
 from faltung.dtypes import Array, convert
 from faltung.geometry import Axis, blocks
 from faltung.limbs import (
     WORD,
     Cut,
-    batches,
     bound_of,
     choose_cut,
     cut,
