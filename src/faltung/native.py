@@ -237,7 +237,8 @@ def get_workers() -> int:
 
     Examples
     --------
-    >>> get_workers() >= 1
+    >>> import faltung
+    >>> faltung.get_workers() >= 1
     True
     """
     return _shared.workers or _cpu_count()
@@ -249,37 +250,6 @@ def check_workers(n: Any) -> int:
     if not known or not 1 <= n.__index__() <= MOST_WORKERS:
         raise ValueError(f"workers={n!r} must be an int from 1 to {MOST_WORKERS}.")
     return int(n.__index__())
-
-
-class workers:  # noqa: N801  (used like a function)
-    """Set the number of threads, for good or for the length of a ``with`` block.
-
-    Parameters
-    ----------
-    n : int
-        Number of threads, at least 1. Results have the same bits for any number.
-
-    Raises
-    ------
-    ValueError
-        Where ``n`` is no positive int.
-
-    Examples
-    --------
-    >>> with workers(1):
-    ...     get_workers()
-    1
-    """
-
-    def __init__(self, n: int) -> None:
-        self._before = _shared.workers
-        _shared.workers = check_workers(n)
-
-    def __enter__(self) -> workers:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        _shared.workers = self._before
 
 
 # Halide's threads do not exist in a forked child, so its pool is shut down around a fork, when no

@@ -196,9 +196,12 @@ class Problem:
     def usual_memory(self) -> int:
         """Bytes of scratch where the call does not say: 64 MB, or 4 times input and output.
 
-        One transform of a whole large input under a large kernel takes about as much.
+        The input counts with what the boundary lays around it for the taps: one transform of a
+        whole large input under a large kernel takes about as much.
         """
-        return max(SCRATCH, SHARE * sum(self.traffic))
+        x, y = self.traffic
+        around = math.prod(1 + min(2.0, a.reach / max(1, a.n)) for a in self.geometry)
+        return max(SCRATCH, int(SHARE * (x * around + y)))
 
     @property
     def normalised(self) -> bool:
