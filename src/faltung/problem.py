@@ -200,7 +200,11 @@ class Problem:
         whole large input under a large kernel takes about as much.
         """
         x, y = self.traffic
-        around = math.prod(1 + min(2.0, a.reach / max(1, a.n)) for a in self.geometry)
+        around = 1.0
+        for axis in self.geometry:
+            low, high = axis.span(0, max(1, axis.count))
+            more = max(high, axis.n) - min(low, 0) - axis.n
+            around *= 1 + min(2.0, more / max(1, axis.n))  # the far taps of wide dilations are few
         return max(SCRATCH, int(SHARE * (x * around + y)))
 
     @property
