@@ -323,12 +323,21 @@ class Planes:
             self.line, self.head, self.sides = True, (), (math.prod(lead), sides[0])
         self.blocks = [] if self.line else self._cut()
 
-    def _cut(self) -> list[tuple[Along, Along]]:
-        """Cut a plane into blocks whose arrays between the stages keep to the scratch."""
+    @cached_property
+    def copied(self) -> list[tuple[Along, Along]]:
+        """The blocks for arrays whose memory no pipeline takes as it lies."""
+        return self._cut(copied=True)
+
+    def _cut(self, *, copied: bool = False) -> list[tuple[Along, Along]]:
+        """Cut a plane into blocks whose arrays between the stages keep to the scratch.
+
+        Where blocks are ``copied``, their samples and their outputs take as much besides.
+        """
         shape, dtype = self.problem.shape, np.dtype(self.problem.dtype)
         y, z = (None if a is None else self.stages[a] for a in (self.y, self.z))
         converts = dtype not in (self.work_in, self.sums)
         converts |= self.problem.result_dtype != self.sums and not self.narrow
+        converts |= copied
         sides = list(self.sides)
 
         def between(sides: list[int]) -> int:
@@ -342,6 +351,7 @@ class Planes:
         least = [4 * s.coarse.size * s.factor if s else WIDE for s in (y, z)]
         # without a kernel along the rows' axis whole samples are transposed, which wants the cache
         most = SCRATCH if y is not None else SCRATCH // 16
+        most = most // 3 if copied else most
         while between(sides) > most:
             halved = [side / 2 / enough for side, enough in zip(sides, least, strict=True)]
             n = 0 if halved[0] >= halved[1] else 1
@@ -364,11 +374,13 @@ class Planes:
         stage = Stage(self.sums, self.fill, workers, self.calls)
         moved = out.transpose(self.order)
         planes_in, planes_out = self._planes(x.transpose(self.order)), self._planes(moved)
+        lies = x.dtype.isnative and all(map(lies_well, (planes_in, planes_out)))
+        blocks = self.blocks if lies or self.line else self.copied
         for at in np.ndindex(self.head):
             if self.line:
                 for row, channel in np.ndindex(self.sides[0], self.channels):
                     self._line(stage, planes_in[row, :, channel], planes_out[row, :, channel])
-            for y, z in self.blocks:
+            for y, z in blocks:
                 source = planes_in[at][y.base : y.end, z.base : z.end]
                 target = planes_out[at][y.outputs, z.outputs]
                 self._block(stage, source, y, z, self.channels, target)
@@ -465,6 +477,14 @@ def samples(x: Array, axis: Axis, boundary: str, low: int, count: int, fill: Any
 def merged(plane: Array) -> Array:
     """View rows, columns and channels as rows of all channels; copied where that takes one."""
     return plane.reshape(plane.shape[0], plane.shape[1] * plane.shape[2])
+
+
+def lies_well(planes: Array) -> bool:
+    """Whether the rows of planes can be seen as rows of all channels, densely."""
+    columns, channels = planes.shape[-2:]
+    step, inner = planes.strides[-2:]
+    dense = channels == 1 or inner == planes.itemsize
+    return bool(dense and (columns == 1 or step == channels * planes.itemsize))
 
 
 def takes(x: Array) -> bool:

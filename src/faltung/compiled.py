@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, product
 from typing import Any
 
@@ -17,6 +16,7 @@ from faltung.dtypes import Array, holds
 from faltung.geometry import Block, blocks, boxes, cuts
 from faltung.layout import Along, Layout, layout
 from faltung.machine import Machine
+from faltung.methods import scratch
 from faltung.problem import Problem
 
 SMALL = 1 << 15  # outputs up to which one padded copy of the whole input is cheapest
@@ -129,6 +129,26 @@ def real_parts(problem: Problem) -> list[Array]:
     return [taps.real, taps.imag] if taps.dtype.kind == "c" else [taps]
 
 
+def copied_item(problem: Problem, found: Route) -> int:
+    """Return the bytes that an output takes in a copied block: samples, laid out, and sums."""
+    item_in, item_out = (np.dtype(t).itemsize for t in (found.input, found.output))
+    parts = len(real_parts(problem))
+    pairs = 2 if np.dtype(problem.dtype).kind == "c" else 1
+    return (3 * item_in + max(2, parts) * item_out) * pairs
+
+
+def copied_outputs(problem: Problem, found: Route) -> int:
+    """Return how many outputs a copied block has: fewer where little memory is allowed."""
+    fitting = problem.max_memory // (2 * copied_item(problem, found))  # room for a method's own
+    return min(COPY_BLOCK, max(LEAST_BLOCK, fitting))
+
+
+def copies(problem: Problem, found: Route, more: int = 0) -> int:
+    """Return the scratch bytes of blocks in copies, and ``more`` for each; less of few outputs."""
+    item = copied_item(problem, found)
+    return scratch(problem, copied_outputs(problem, found) * item + more, item)
+
+
 Pipeline = Callable[[int, int, int], None]
 """A prepared call, or several: takes the addresses of input and output and the thread count."""
 
@@ -161,7 +181,7 @@ class Compiled:
         self.pairs = np.dtype(problem.dtype).kind == "c"
         types = (found.input, found.output)
         self.converts = types != (problem.dtype, problem.arithmetic.result) or len(calls) > 1
-        self.work, self.parts = work, len(calls)
+        self.work, self.item = work, copied_item(problem, found)
         self.blocked = self._blocked(ROWS if self.converts else WHOLE)
         self.cores: list[Core] = [PipelineCore(self, make) for make in calls]
         self.copied: dict[str, Blocked] = {}
@@ -177,20 +197,13 @@ class Compiled:
             pairs=self.pairs,
         )
 
-    @cached_property
-    def item(self) -> int:
-        """Bytes that an output of a block in copies takes: its samples, laid out, and its sums."""
-        item_in, item_out = (np.dtype(t).itemsize for t in (self.route.input, self.route.output))
-        return (3 * item_in + max(2, self.parts) * item_out) * (2 if self.pairs else 1)
-
     def _cut(self, cut: str) -> list[Block]:
         problem, found = self.problem, self.route
         total = math.prod(problem.result_shape)
         if total == 0:
             return []
         most = max(1, int(WORK_BLOCK / self.work))
-        outputs = max(LEAST_BLOCK, problem.max_memory // self.item)
-        copied = self._limit(min(COPY_BLOCK, outputs, most), most)
+        copied = self._limit(min(copied_outputs(problem, found), most), most)
         limit = copied
         if cut == WHOLE:
             limit = self._limit(min(self.block, most), most)

@@ -49,15 +49,26 @@ def plain(problem: Problem, dtype: DType, taps: Taps, fill_value: Any) -> Proble
         weighted=False,
         nonnegative=True,  # of methods with noise: the quotient of two zeros must stay one
         tolerance=None,  # of the quotient, which small errors of a small mass could exceed
+        max_memory=max(1, problem.max_memory - extra_bytes(problem)),
     )
 
 
 def extra(problem: Problem, machine: Machine) -> Cost:
     """Return what comes to the two sums: weighing the samples, and dividing."""
-    item = np.dtype(problem.arithmetic.accumulator).itemsize
-    x, y = (math.prod(shape) * item for shape in (problem.shape, problem.result_shape))
-    moved = WEIGHING * x + DIVIDING * y
-    return Cost(moved / machine.copy + machine.numpy_call / 2, 3 * x + 2 * y)
+    precision = np.dtype(problem.arithmetic.accumulator)
+    x, y = math.prod(problem.shape), math.prod(problem.result_shape)
+    moved = (WEIGHING * x + DIVIDING * y) * precision.itemsize
+    return Cost(moved / machine.copy + machine.numpy_call / 2, extra_bytes(problem))
+
+
+def extra_bytes(problem: Problem) -> int:
+    """Return the scratch besides that of the two sums: weights, weighed samples, mass, quotient."""
+    precision = np.dtype(problem.arithmetic.accumulator)
+    p, r = precision.itemsize, real_part(precision).itemsize
+    x, y = math.prod(problem.shape), math.prod(problem.result_shape)
+    given = 8 * x if problem.weighted else 0  # the weights as they are checked
+    narrowed = 0 if problem.result_dtype == precision else p + problem.result_dtype.itemsize
+    return max((r + 1) * x + given, (r + p + 1) * x, r * x + (r + 1) * y) + narrowed * y
 
 
 def real_part(dtype: DType) -> DType:
@@ -91,16 +102,21 @@ def run(
     real = real_part(precision)
     w = checked_weights(weights, x.shape, real)
     if problem.missing == "ignore" and x.dtype.kind in "fc":
-        w = np.where(np.isnan(x), real.type(0), w)
+        w[np.isnan(x)] = 0
+    # into the output where that has the dtype of the sums
+    numerator = out if out.dtype == precision else np.empty(out.shape, precision)
     with np.errstate(all="ignore"):
-        weighed = np.where(w == 0, precision.type(0), x * w).astype(precision)
-        numerator = np.empty(out.shape, precision)
+        weighed = np.empty(x.shape, precision)
+        np.multiply(x, w, out=weighed, casting="unsafe")
+        weighed[w == 0] = 0
         runs[0](weighed, numerator, workers)
+        del weighed  # its memory is that of the mass
         mass = np.empty(out.shape, real)
-        runs[1](np.ascontiguousarray(w), mass, workers)
+        runs[1](w, mass, workers)
         mass[mass <= 0] = np.nan  # nothing is there
-        numerator *= real.type(problem.taps.absolute_sum) / mass
-    out[...] = convert(numerator, out.dtype, problem.arithmetic.overflow)
+        numerator *= np.divide(real.type(problem.taps.absolute_sum), mass, out=mass)
+    if numerator is not out:
+        out[...] = convert(numerator, out.dtype, problem.arithmetic.overflow)
 
 
 def checked_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

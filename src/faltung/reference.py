@@ -21,6 +21,7 @@ are real or complex by their dtype, whatever their values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -105,16 +106,19 @@ def exact_accumulator(problem: Problem, x: Array) -> str:
 
 
 def evaluate(
-    problem: Problem, x: Array, accumulator: Any, rows: tuple[int, int] | None = None
+    problem: Problem,
+    x: Array,
+    accumulator: Any,
+    ends: Sequence[tuple[int, int]] | None = None,
 ) -> Array:
     """Return the sums of the definition in the dtype ``accumulator``.
 
-    ``rows`` limits the outputs along the first convolved axis to a range (first, stop).
+    ``ends`` limits the outputs along each convolved axis to a range (first, stop), and ``x`` may
+    be a part of the batch axes.
     """
-    ranges = [np.arange(along.count) for along in problem.geometry]
-    if rows is not None:
-        ranges[0] = np.arange(*rows)
-    shape = list(problem.result_shape)
+    ends = ends or [(0, along.count) for along in problem.geometry]
+    ranges = [np.arange(*pair) for pair in ends]
+    shape = list(x.shape)
     for axis, i in zip(problem.axes, ranges, strict=True):
         shape[axis] = len(i)
     y = np.zeros(shape, accumulator)
@@ -123,11 +127,14 @@ def evaluate(
     k = problem.taps.array.astype(accumulator)
     is_complex = x.dtype.kind == "c", problem.taps.array.dtype.kind == "c"
     sign = -1 if problem.operation == "convolve" else 1
+    # an axis that is cut short goes first: what is looked up next is less
+    order = sorted(range(len(ranges)), key=lambda n: len(ranges[n]) / x.shape[problem.axes[n]])
     with np.errstate(all="ignore"):
         for j in np.ndindex(k.shape):
             value = x
             outside = np.zeros((1,) * x.ndim, bool)
-            for n, axis in enumerate(problem.axes):
+            for n in order:
+                axis = problem.axes[n]
                 s, o, a = problem.stride[n], problem.geometry[n].offset, problem.anchor[n]
                 positions = s * ranges[n] + o + sign * problem.dilation[n] * (j[n] - a)
                 indices = index_map(positions, x.shape[axis], problem.boundary[n])

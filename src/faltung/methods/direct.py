@@ -9,7 +9,6 @@ import numpy as np
 
 from faltung import native
 from faltung.compiled import (
-    COPY_BLOCK,
     SMALL,
     THICKNESS,
     Calls,
@@ -17,6 +16,7 @@ from faltung.compiled import (
     Pipeline,
     Route,
     convert_seconds,
+    copies,
     ends_seconds,
     passes_of,
     real_parts,
@@ -25,7 +25,7 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, scratch
+from faltung.methods import Cost, Run, Verdict
 from faltung.native import Call, Form
 from faltung.problem import Problem
 
@@ -65,7 +65,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     seconds = max(arithmetic / threads, traffic) + steps * machine.call
     seconds += convert_seconds(problem, found, machine)
     seconds += passes * ends_seconds(problem, found, machine, THICKNESS)
-    return Cost(seconds, scratch(problem, 2 * 8 * COPY_BLOCK, passes_of(problem) * item))
+    return Cost(seconds, copies(problem, found))
 
 
 def error_bound(problem: Problem) -> float:

@@ -20,10 +20,12 @@ import numpy as np
 from faltung import native
 from faltung.analysis import Factors, factor, obstacle
 from faltung.compiled import (
+    LEAST_MEMORY,
     SIZE_BLOCK,
     Compiled,
     Route,
     convert_seconds,
+    copies,
     ends_seconds,
     passes_of,
     real_parts,
@@ -31,9 +33,10 @@ from faltung.compiled import (
     spanned_axes,
 )
 from faltung.dtypes import Array, DType
+from faltung.layout import INTERLEAVED
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, direct, scratch
-from faltung.methods.sparse import Guarded, Look, may_be_infinite
+from faltung.methods import Cost, Run, Verdict, direct
+from faltung.methods.sparse import CHECKED_ROWS, Guarded, Look, may_be_infinite
 from faltung.native import Call, Form
 from faltung.problem import Problem, Taps
 
@@ -112,8 +115,28 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     seconds = max(arithmetic / native.processors(), traffic)
     seconds += convert_seconds(problem, found, machine)
     seconds += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
-    memory = scratch(problem, BLOCK_BYTES, passes_of(problem) * item)
+    memory = copies(problem, found, between(problem, factors))
     return Cost(seconds + steps * 2 * machine.call, memory)
+
+
+def chained(problem: Problem) -> bool:
+    """Whether pipelines follow one another, with the sums of a block between them in memory."""
+    spanned = spanned_axes(problem)
+    channels = math.prod(problem.result_shape[max(spanned) + 1 :])
+    dense = channels == 1 or (channels < INTERLEAVED and problem.stride[-1] == 1)
+    return len(spanned) == 3 or not dense
+
+
+def between(problem: Problem, factors: Sequence[Factors]) -> int:
+    """Return the bytes of what there is of a block between pipelines: sums, or what a look sums."""
+    if chained(problem):
+        return block_bytes(problem)
+    return block_bytes(problem) // CHECKED_ROWS if looks(problem, factors) else 0
+
+
+def block_bytes(problem: Problem) -> int:
+    """Return the bytes of sums of the blocks that several pipelines work on."""
+    return min(BLOCK_BYTES, max(LEAST_MEMORY, problem.max_memory // 4))
 
 
 def looks(problem: Problem, factors: Sequence[Factors]) -> bool:
@@ -142,8 +165,8 @@ def prepare(problem: Problem) -> Run:
     look = may_be_infinite(problem)
     calls = [Passes(found, f, whole, look) for f, whole in zip(factors, wholes, strict=True)]
     work = float(sum(problem.taps.shape) * passes_of(problem))
-    size = BLOCK_BYTES // np.dtype(found.accumulator).itemsize
-    small = len(spanned_axes(problem)) == 3 or looks(problem, factors)
+    size = block_bytes(problem) // np.dtype(found.accumulator).itemsize
+    small = chained(problem) or looks(problem, factors)
     block = size if small else SIZE_BLOCK
     return Compiled(problem, found, calls, work, thickness=THICKNESS, block=block)
 

@@ -18,6 +18,7 @@ from faltung.compiled import (
     Compiled,
     Pipeline,
     Route,
+    copies,
     passes_of,
     real_parts,
     route,
@@ -25,7 +26,7 @@ from faltung.compiled import (
 )
 from faltung.dtypes import Array
 from faltung.machine import Machine
-from faltung.methods import Cost, Run, Verdict, direct, scratch
+from faltung.methods import Cost, Run, Verdict, direct
 from faltung.native import Call, Form
 from faltung.problem import Problem
 
@@ -86,7 +87,7 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     steps = 1 if outputs <= SMALL else 2 * len(problem.axes) + 1
     steps += in_size // BLOCK_BYTES
     seconds = arithmetic / native.processors() + traffic
-    memory = scratch(problem, BLOCK_BYTES, passes_of(problem) * item)
+    memory = copies(problem, found, BLOCK_BYTES // CHECKED_ROWS)
     return Cost(seconds + 2 * steps * machine.call, memory)
 
 

@@ -22,12 +22,14 @@ from faltung.compiled import (
     Pipeline,
     Route,
     convert_seconds,
+    copies,
     ends_seconds,
     passes_of,
     real_parts,
     spanned_axes,
 )
 from faltung.compiled import route as route_of_products
+from faltung.layout import INTERLEAVED
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, scratch
 from faltung.native import Call, Form
@@ -102,11 +104,25 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     traffic = machine.moving(in_size + outputs * problem.result_dtype.itemsize)
     volume = spanned > 2
     calls = 2 if outputs <= SMALL else 4 * len(problem.axes) + 2
-    tiles = min(max(problem.taps.shape) * ROW, TILE) * native.processors() + SLAB * volume
-    memory = scratch(problem, tiles, passes_of(problem) * (1 + volume) * max(row, column))
+    tiles = min(max(problem.taps.shape) * ROW, TILE) * native.processors()
+    tiles = scratch(problem, tiles, passes_of(problem) * max(row, column))
+    memory = copies(problem, found, slab(problem)) + tiles
     ends = convert_seconds(problem, found, machine)
     ends += passes_of(problem) * ends_seconds(problem, found, machine, THICKNESS)
     return Cost(max(seconds, traffic) * (1 + volume) + ends + calls * machine.call, memory)
+
+
+def slab(problem: Problem) -> int:
+    """Return the bytes of the sums between the two passes over a volume; 0 where there is none."""
+    spanned = sorted(spanned_axes(problem))
+    dense = math.prod(problem.shape[spanned[-1] + 1 :]) < INTERLEAVED if spanned else True
+    if len(spanned) < 3 and (dense or len(spanned) < 2):
+        return 0
+    outer = spanned[0]
+    lengths = (max(pair) for pair in zip(problem.shape, problem.result_shape, strict=True))
+    plane = 8 * math.prod(n for axis, n in enumerate(lengths) if axis > outer)
+    along = problem.geometry[problem.axes.index(outer)]
+    return max(SLAB, min(along.count, along.reach + along.dilation) * plane)
 
 
 def error_bound(problem: Problem) -> float:
