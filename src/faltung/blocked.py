@@ -23,6 +23,7 @@ Core = Callable[[Array, Array, int], None]
 """Computes outputs from a source that covers their taps: ``core(source, outputs, workers)``."""
 
 
+LITTLE = 1 << 14  # samples that are filled sooner than their ends are found
 SCRATCH = 8 << 20  # bytes of a block's copy up to which its memory is kept for the next
 
 
@@ -59,7 +60,8 @@ _kept = Kept()
 class Step:
     """One block, ready to run: views of input and output, and the boundary to lay around.
 
-    ``samples`` and ``count`` are the numbers of its samples and outputs along the convolved axes.
+    ``fills`` are the places around the samples for the fill value; ``samples`` and ``count`` are
+    the numbers of its samples and outputs along the convolved axes.
     """
 
     outputs: tuple[slice, ...]
@@ -67,6 +69,7 @@ class Step:
     takes: tuple[tuple[int, Source, int], ...]
     padded: tuple[int, ...] | None
     inner: tuple[slice, ...]
+    fills: tuple[tuple[slice, ...], ...]
     samples: int
     count: int
 
@@ -89,12 +92,22 @@ def step_of(problem: Problem, block: Block) -> Step:
             inputs[axis] = slice(source.first, source.stop)
             inner[axis] = slice(source.before, source.before + source.stop - source.first)
     pads = any(s.before or s.after for s in block.sources)
+    # the ends alone, as what lies between is copied; of little, all at once
+    fills = [
+        along(axis, place)
+        for axis, at in enumerate(inner)
+        if at.stop is not None
+        for place in (slice(0, at.start), slice(at.stop, None))
+    ]
+    if math.prod(padded) <= LITTLE:
+        fills = [(slice(None),)]
     return Step(
         tuple(outputs),
         tuple(inputs),
         tuple(takes),
         tuple(padded) if pads else None,
         tuple(inner),
+        tuple(fills),
         math.prod(source.length for source in block.sources),
         math.prod(stop - first for first, stop in block.outputs),
     )
@@ -167,10 +180,8 @@ class Blocked:
             for axis in self.problem.axes:
                 shape[axis] = step.padded[axis]
             padded = _kept.empty(shape, self.work_in, "padded")
-            for axis, inner in enumerate(step.inner):
-                if inner != slice(None):  # the ends alone: what lies between is copied
-                    padded[along(axis, slice(0, inner.start))] = self.fill
-                    padded[along(axis, slice(inner.stop, None))] = self.fill
+            for place in step.fills:
+                padded[place] = self.fill
             padded[step.inner] = source
             return padded
         return source if source.dtype == self.work_in else source.astype(self.work_in, order="C")
