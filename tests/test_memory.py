@@ -149,3 +149,15 @@ def test_gaussians_of_any_layout(x_layout, out_layout):
     assert taken <= plan.cost().memory <= limit
     wanted = faltung.convolve(x, k, method="separable", boundary="reflect")
     assert np.abs(y - wanted).max() <= 2e-2
+
+
+@pytest.mark.parametrize("boundary", ["constant", "reflect"])
+@pytest.mark.parametrize("x_layout", ["plain", "fortran"])
+def test_kernels_that_are_long_themselves(boundary, x_layout):
+    x = np.random.default_rng(1).random((900, 950), np.float32)
+    k = np.random.default_rng(2).random((201, 191), np.float32)
+    options = {"method": "direct", "boundary": boundary}
+    plan = faltung.plan(x.shape, x.dtype, k, max_memory=LIMIT, **options)
+    taken, y = peak(laid_out(x, x_layout), k, **options)
+    assert taken <= plan.cost().memory <= LIMIT
+    np.testing.assert_allclose(y, faltung.convolve(x, k, **options), rtol=1e-4)

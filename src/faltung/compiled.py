@@ -143,10 +143,23 @@ def copied_outputs(problem: Problem, found: Route) -> int:
     return min(COPY_BLOCK, max(LEAST_BLOCK, fitting))
 
 
+def least_lengths(problem: Problem, found: Route) -> list[int]:
+    """Return how long copied blocks are at least: shorter ones copy the same samples repeatedly."""
+    most = problem.max_memory // (2 * copied_item(problem, found))
+    lengths: list[int] = []
+    for times in (4, 2, 1):
+        lengths = [max(1, min(a.count, times * a.reach // a.stride)) for a in problem.geometry]
+        if math.prod(lengths) <= most:
+            break
+    return lengths
+
+
 def copies(problem: Problem, found: Route, more: int = 0) -> int:
     """Return the scratch bytes of blocks in copies, and ``more`` for each; less of few outputs."""
     item = copied_item(problem, found)
-    return scratch(problem, copied_outputs(problem, found) * item + more, item)
+    pairs = zip(problem.geometry, least_lengths(problem, found), strict=True)
+    least = math.prod(along.stride * n + along.reach for along, n in pairs)
+    return scratch(problem, max(least, copied_outputs(problem, found)) * item + more, item)
 
 
 Pipeline = Callable[[int, int, int], None]
@@ -182,6 +195,7 @@ class Compiled:
         types = (found.input, found.output)
         self.converts = types != (problem.dtype, problem.arithmetic.result) or len(calls) > 1
         self.work, self.item = work, copied_item(problem, found)
+        self.least = least_lengths(problem, found)
         self.blocked = self._blocked(ROWS if self.converts else WHOLE)
         self.cores: list[Core] = [PipelineCore(self, make) for make in calls]
         self.copied: dict[str, Blocked] = {}
@@ -230,13 +244,12 @@ class Compiled:
         problem = self.problem
         lengths = [stop - first for first, stop in block.outputs]
         others = math.prod(n for a, n in enumerate(problem.shape) if a not in problem.axes)
-        # blocks not much longer than the kernel would copy the same samples again and again
-        least = [4 * (along.reach // along.stride + 1) for along in problem.geometry]
-        while math.prod(lengths) * others > COPY_BLOCK:
+        least, most = self.least, copied_outputs(problem, self.route)
+        while math.prod(lengths) * others > most:
             n = max(range(len(lengths)), key=lambda n: lengths[n] / least[n])
-            if lengths[n] <= 2 * least[n]:
+            if lengths[n] <= least[n]:
                 break
-            lengths[n] = -(-lengths[n] // 2)
+            lengths[n] = max(least[n], -(-lengths[n] // 2))
         ranges = [cuts(*ends, n) for ends, n in zip(block.outputs, lengths, strict=True)]
         return boxes(ranges, problem.geometry, problem.boundary)
 
@@ -246,10 +259,9 @@ class Compiled:
         batches = math.prod(problem.shape[: min(problem.axes)])
         outputs, most = max(1, outputs // batches), max(1, most // batches)
         limit = []
-        for axis, along in zip(problem.axes, problem.geometry, strict=True):
+        for axis, least in zip(problem.axes, self.least, strict=True):
             inner = math.prod(problem.result_shape[axis + 1 :])
-            # blocks much shorter than the kernel would copy the same samples again and again
-            reach = min(4 * along.reach // along.stride, most // max(1, inner))
+            reach = min(least, most // max(1, inner))
             limit.append(max(1, outputs // max(1, inner), reach))
         return limit
 
@@ -260,8 +272,8 @@ class Compiled:
         outputs = min(COPY_BLOCK, math.prod(most) * others)
         side = min(SIDE, int((outputs / max(1, others)) ** (1 / len(most))))
         return [
-            max(1, min(along.count, max(side, 4 * along.reach // along.stride)))
-            for along in problem.geometry
+            max(1, min(along.count, max(side, least)))
+            for along, least in zip(problem.geometry, self.least, strict=True)
         ]
 
     def alongs(self, x: Array, y: Array, order: tuple[int, ...]) -> tuple[Along, ...]:
