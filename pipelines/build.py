@@ -44,6 +44,14 @@ def pipelines() -> dict[str, tuple[Any, Any]]:
     }
 
 
+def levels_of(family: str) -> tuple[str, ...]:
+    """Return the names of the levels that a family is compiled for: all, unless it says so."""
+    from pipelines import families
+    from pipelines.levels import LEVELS
+
+    return getattr(families()[family], "LEVELS", tuple(level.name for level in LEVELS))
+
+
 def compile_object(task: tuple[str, str, Path]) -> Path:
     """Compile one variant for one level (or the runtime) unless its object is already there."""
     import halide as hl
@@ -92,6 +100,7 @@ def build(destination: Path, cache: Path) -> Path:
         (name, level.name, cache / f"{name}-{level.name}-{source_digest(name.split('_')[0])}.o")
         for name in sorted(pipelines(), reverse=True)  # the slowest ones happen to come early so
         for level in LEVELS
+        if level.name in levels_of(name.split("_")[0])
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("fork")) as pool:
         objects = list(pool.map(compile_object, tasks))
@@ -129,6 +138,7 @@ def manifest() -> dict[str, object]:
         "rests": list(direct.RESTS),
         "radices": {str(side): list(radices) for side, radices in fused.RADICES.items()},
         "deep": fused.DEEP,
+        "levels_of": {family: list(levels_of(family)) for family in families()},
         "families": {
             family: [v.name.split("_") for v in module.VARIANTS]
             for family, module in families().items()

@@ -27,10 +27,12 @@ from pipelines.levels import Level
 from pipelines.types import HALIDE_TYPES, Variant
 
 # The factors of a transform, the first one's digit the slowest: each is a pass over the registers.
-RADICES = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (4, 8, 8)}
+RADICES = {64: (8, 8), 128: (8, 16), 256: (4, 8, 8)}
 
 
 DEEP = 16
+
+LEVELS = ("avx512", "avx2")  # without fused multiply-adds other transforms are as fast
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Fused(Variant):
 SIDES = {
     "plane": tuple(RADICES),
     "line": tuple(RADICES),
-    "solid": (32, 64),
+    "solid": (64,),
     "cplane": (64, 128),
     "cline": (64, 128, 256),
 }

@@ -162,7 +162,10 @@ def _load() -> Library | None:
             facts["vector_bits"][level] // 8,
             {int(side): tuple(radices) for side, radices in facts["radices"].items()},
             facts["deep"],
-            {name: frozenset(map(tuple, types)) for name, types in facts["families"].items()},
+            {
+                name: frozenset(map(tuple, types if level in facts["levels_of"][name] else ()))
+                for name, types in facts["families"].items()
+            },
             handle,
         )
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

@@ -1,8 +1,8 @@
 """Products of spectra in small windows, fused into one compiled pipeline.
 
-Overlap-save, as in :mod:`faltung.methods.fft`, with transforms of 32 to 256 samples a side whose
+Overlap-save, as in :mod:`faltung.methods.fft`, with transforms of 64 to 256 samples a side whose
 passes, products and passes back never leave a core's caches. Kernels along one axis have windows of
-1024 to 65536 samples. What the noise of a window's greatest sample would hide is summed plainly.
+4096 to 65536 samples. What the noise of a window's greatest sample would hide is summed plainly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OUTPUTS = 1 << 27  # of a block, so that an interrupt waits no longer than for o
 def supports(problem: Problem) -> Verdict:
     """Floating sums along one, two or three axes."""
     if not native.variants(FAMILY):
-        return Verdict(False, "the compiled library is not there")
+        return Verdict(False, "its windows are not compiled for this processor")
     along = spanned(problem)
     if not 1 <= len(along) <= 3 or any(axis.stride != 1 for axis in problem.geometry):
         return Verdict(False, "its windows lie along one to three axes, without strides")
