@@ -371,7 +371,7 @@ def test_what_may_not_be_read_or_written(tmp_path):
         # what is loaded when it is first used may be out of the other user's reach
         "image.filter(image.read('a.png'), kernels.edge)\n"
         "image.load('a.png')\n"
-        "import PIL.TiffImagePlugin, PIL.WebPImagePlugin\n"
+        "import difflib, PIL.TiffImagePlugin, PIL.WebPImagePlugin\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "a = cli.run(['filter', 'secret.png', '-k', 'edge', '-o', 'b.png'])\n"
         "b = cli.run(['filter', 'a.png', '-k', 'edge', '-o', 'closed/b.png'])\n"
