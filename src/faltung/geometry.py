@@ -293,13 +293,15 @@ def tiles(axes: Sequence[Axis], boundaries: Sequence[str], limit: Sequence[int])
 def bands(axis: Axis, step: int) -> list[tuple[int, int]]:
     """Cut the outputs of an axis for windows of ``step`` outputs: two ends, and whole ones between.
 
-    Those between need no boundary, and no end is shorter than a window where there are so many.
+    Those between need no boundary and are an even number, as they go in pairs; no end is shorter
+    than a window where there are so many.
     """
     low, high = axis.inside
     first = -(-low // step) * step
     last = axis.count
     if high < axis.count:
-        last = first + max(0, high - first) // step * step
+        windows = max(0, high - first) // step
+        last = first + (windows - windows % 2 if windows > 1 else windows) * step
         if axis.count - last < step:
             last -= step
     if high <= low or last <= first:

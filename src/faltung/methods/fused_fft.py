@@ -163,14 +163,20 @@ Box = tuple[tuple[int, int], ...]
 def parts(axes: tuple[Axis, ...], found: Tiling) -> Iterator[tuple[Box, bool]]:
     """Yield an interior of whole windows, which is plain, and the strips around it."""
     deep = len(axes) - len(found.step)  # axes that windows go along: a cut costs more than a copy
-    whole = [[(0, axis.count)] for axis in axes[:deep]]
-    ends = [bands(axis, step) for axis, step in zip(axes[deep:], found.step, strict=True)]
-    for box in product(*whole, *ends):
-        plain = all(
-            first >= axis.inside[0] and stop <= axis.inside[1]
-            for axis, (first, stop) in zip(axes, box, strict=True)
-        )
-        yield box, plain
+    whole = tuple((0, axis.count) for axis in axes[:deep])
+    *outer, inner = axes[deep:]
+    across = bands(inner, found.step[-1])
+    for rows in product(*(bands(axis, found.step[0]) for axis in outer)):
+        between = all(lies_inside(axis, ends) for axis, ends in zip(outer, rows, strict=True))
+        # strips over the ends of the rows go all the way across: few windows are left alone
+        for columns in across if between else [(0, inner.count)]:
+            box = (*whole, *rows, columns)
+            yield box, all(map(lies_inside, axes, box))
+
+
+def lies_inside(axis: Axis, ends: tuple[int, int]) -> bool:
+    """Whether a range of outputs needs no boundary."""
+    return axis.inside[0] <= ends[0] and ends[1] <= axis.inside[1]
 
 
 def cut(axes: tuple[Axis, ...], boundaries: tuple[str, ...], found: Tiling) -> Iterator[Block]:
