@@ -21,11 +21,11 @@ from faltung.geometry import Axis, Block, bands, boxes, cuts
 from faltung.machine import Machine
 from faltung.methods import Cost, Run, Verdict, direct, fft, reference
 from faltung.problem import Problem
-from faltung.spectra import FAMILY, Tiling, Windows
+from faltung.spectra import FAMILY, TASKS, Tiling, Windows, groups
 
 NAME = "fused_fft"
 ERROR_UNIT = fft.ERROR_UNIT
-CALLS = 12  # of the pipeline, at most, for the windows of an interior and of the strips around it
+CALL = 5  # times the least call: windows are looked through for what noise would drown
 OUTPUTS = 1 << 27  # of a block, so that an interrupt waits no longer than for one
 
 
@@ -87,7 +87,7 @@ def windows(axes: tuple[Axis, ...], found: Tiling) -> int:
 def stages(found: Tiling, item: int) -> float:
     """Return what a window takes, in stages of float32 samples."""
     far = 1.1 if found.side == 256 else 1.0  # three passes instead of two
-    passes = math.log2(found.side) + 1 + 0.25 * (found.depth - 1)
+    passes = math.log2(found.side) + 1 + 0.8 * (found.depth - 1)
     return found.side**2 * passes * far * item / 4
 
 
@@ -107,10 +107,9 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     axes, dtype = spanned(problem), np.dtype(problem.arithmetic.accumulator)
     convolved = {a for a, axis in zip(problem.axes, problem.geometry, strict=True) if axis.reach}
     batches = math.prod(n for a, n in enumerate(problem.result_shape) if a not in convolved)
-    count = windows(axes, found)
-    alone = 2 if count == 1 and dtype.kind == "f" else 1  # without another it is transformed twice
-    threads = min(native.processors(), max(1, count // 2))
-    seconds = batches * count * alone * stages(found, dtype.itemsize) * machine.fused / threads
+    each = stages(found, dtype.itemsize) * (1 if found.complex else 2) * machine.fused
+    turns, calls = rounds(axes, found, batches)
+    seconds = turns * each + calls * CALL * machine.call
     copied = sum(
         math.prod(stop - first + axis.reach for axis, (first, stop) in zip(axes, box, strict=True))
         for box, plain in parts(axes, found)
@@ -121,8 +120,27 @@ def cost(problem: Problem, machine: Machine) -> Cost:
     ways = 0.3 if set(problem.boundary) == {"constant"} else 0.8
     converts = (problem.dtype != dtype.name) + (problem.arithmetic.result != dtype.name)
     seconds += (ways * batches * copied * dtype.itemsize + converts * size) / machine.copy
-    seconds += machine.moving(2 * size) + machine.fresh(size) + CALLS * machine.call
+    seconds += machine.moving(2 * size) + machine.fresh(size)
     return Cost(seconds, memory(problem, found))
+
+
+def rounds(axes: tuple[Axis, ...], found: Tiling, batches: int) -> tuple[float, int]:
+    """Return how many pairs of windows the busiest thread transforms, and in how many calls."""
+    threads, total, calls = native.processors(), 0.0, 0
+    *deep, _, _ = axes if found.form == "solid" else (None, None)
+    chunk = max(4 * found.depth, -(-math.prod(axis.count for axis in deep) // TASKS))
+    for box, _ in parts(axes, found):
+        outputs = [stop - first for first, stop in box[len(deep) :]]
+        covered = tuple(map(max, outputs, found.step))
+        for group in groups(covered, found.step, not found.complex):
+            pairs = batches * math.prod(n for n, _ in group.loops)
+            calls += 1
+            if deep:  # the first planes of each chunk are transformed again
+                planes = deep[0].count + deep[0].reach * -(-deep[0].count // chunk)
+                total += planes * pairs / min(threads, max(1, pairs * deep[0].count // chunk))
+            else:
+                total += -(-pairs // threads)
+    return total, calls
 
 
 def memory(problem: Problem, found: Tiling) -> int:
