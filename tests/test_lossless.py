@@ -122,3 +122,52 @@ def test_a_profile_too_long_for_a_jpeg_is_left_out():
     content, notes = image.encode(picture, "JPEG")
     assert len(content) < 1 << 16
     assert any("profile" in note for note in notes)
+
+
+def test_the_list_of_pages_is_made_once(monkeypatch):
+    tifffile = pytest.importorskip("tifffile", reason="the extra faltung[deep] is not installed")
+    content, made = tiff(RNG.integers(0, 9, (6, 4, 5, 3), np.uint16), photometric="rgb"), []
+    whole = tifffile.TiffFile
+    monkeypatch.setattr(tifffile, "TiffFile", lambda file: made.append(1) or whole(file))
+    assert len(image.loads(content).frames) == 6
+    assert len(made) == 1
+
+
+def test_a_grey_that_means_nothing_in_a_deep_png_becomes_alpha():
+    array = np.array([[1, 300, 65535]], np.uint16)
+    content = io.BytesIO()
+    Image.fromarray(array).save(content, "PNG", transparency=300)
+    found = image.loads(content.getvalue()).frames[0]
+    assert found.tolist() == [[[1, 65535], [300, 0], [65535, 65535]]]
+
+
+def test_white_is_zero_leaves_alpha_alone():
+    array = RNG.integers(0, 256, (4, 5, 2), np.uint8)
+    content = tiff(array, photometric="miniswhite", extrasamples=["unassalpha"],
+                   planarconfig="contig")  # fmt: skip
+    found = image.loads(content).frames[0]
+    np.testing.assert_array_equal(found[:, :, 0], 255 - array[:, :, 0])
+    np.testing.assert_array_equal(found[:, :, 1], array[:, :, 1])
+
+
+def test_channels_too_many_and_white_floats_are_refused():
+    five = tiff(np.zeros((4, 5, 5), np.uint8), photometric="rgb", planarconfig="contig",
+                extrasamples=["unspecified", "unspecified"])  # fmt: skip
+    for content in (five, tiff(np.zeros((4, 5), np.float32), photometric="miniswhite")):
+        with pytest.raises(image.ImageError, match="not supported"):
+            image.loads(content)
+
+
+def test_a_fourth_channel_without_a_meaning_is_noted():
+    content = tiff(np.zeros((4, 5, 4), np.uint8), photometric="rgb", planarconfig="contig",
+                   extrasamples=["unspecified"])  # fmt: skip
+    assert image.loads(content).notes == ("a fourth channel without a meaning was left out",)
+
+
+def test_a_palette_that_is_missing_is_an_error():
+    content = io.BytesIO()
+    Image.new("P", (3, 2)).save(content, "PNG")
+    place = content.getvalue().index(b"PLTE") - 4
+    (length,) = struct.unpack(">I", content.getvalue()[place : place + 4])
+    with pytest.raises(image.ImageError, match="palette"):
+        image.loads(content.getvalue()[:place] + content.getvalue()[place + 12 + length :])

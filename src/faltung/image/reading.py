@@ -7,9 +7,9 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PpmImagePlugin, UnidentifiedImageError
@@ -239,23 +239,26 @@ def decode(file: BinaryIO, name: object, limit: int, every: bool = True) -> tupl
 
 def with_pillow(file: BinaryIO, name: object, limit: int, every: bool) -> tuple[Picture, bool]:
     """Return a file's picture, opened by Pillow."""
-    with opened(file, name, limit) as picture:
+    with ExitStack() as open_pages, opened(file, name, limit) as picture:
+        pages: Any = None  # tifffile's list: made once, where a page needs it
         kind = str(picture.format)
         # phones put a preview behind the photograph (MPO): that is no second picture
         count = 1 if kind == "MPO" else int(getattr(picture, "n_frames", 1))
         # a PNG may hold a still picture for viewers that show no animation
         first = 1 if every and count > 1 and getattr(picture, "default_image", False) else 0
         loop = picture.info.get("loop", 0)
-        frames, durations, pixels = [], [], 0
+        frames, durations, total = [], [], 0
         notes: dict[str, None] = {}  # an ordered set
         for number in range(first, count if every else 1):
             if count > 1:
                 picture.seek(number)
-            pixels = check_pixels(name, *picture.size, limit, pixels)
+            total = check_pixels(name, *picture.size, limit, total)
             deep = is_deep_colour(picture)  # before getexif() loads a PNG, which ends its tiles
             if number == first:  # before Pillow's load() takes the orientation out of a TIFF
                 metadata = metadata_of(picture, notes)
-            array, note = frame(picture, file, number, name, deep)
+            if picture.format == "TIFF" and pages is None and not tiff.is_plain(picture):
+                pages = open_pages.enter_context(tiff.pages_of(file, name))
+            array, note = frame(picture, file, number, name, deep, pages)
             frames.append(array)
             durations.append(picture.info.get("duration"))
             if note:
@@ -276,13 +279,12 @@ def with_pillow(file: BinaryIO, name: object, limit: int, every: bool) -> tuple[
 
 
 def frame(
-    picture: Image.Image, file: BinaryIO, number: int, name: object, deep: bool
+    picture: Image.Image, file: BinaryIO, number: int, name: object, deep: bool, pages: Any
 ) -> tuple[Array, str]:
     """Return one frame of an opened file, upright, and a note on what was converted."""
     if picture.format == "TIFF":
         if not tiff.is_plain(picture):
-            with tiff.pages_of(file, name) as pages:
-                return tiff.read_page(pages[number], name), ""
+            return tiff.read_page(pages[number], name), ""
         tiff.check_chunks(picture, file, name)
         tiff.mend_palette(picture)
         array, note = pixels(picture, name)  # Pillow turns it upright as it loads

@@ -242,7 +242,10 @@ def read_page(page: Any, name: object) -> Array:
     planes = samples if samples > 1 and int(page.planarconfig) == 2 else 1
     chunks = page.dataoffsets, page.databytecounts
     size = int(page.imagewidth), int(page.imagelength)
-    check_cover(size, (across, down), planes, chunks, page.parent.filehandle.size, name)
+    length = page.parent.filehandle.size
+    check_cover(size, (across, down), planes, chunks, length, name)
+    if int(page.compression) == 1 and 8 * length < page.bitspersample * samples * size[0] * size[1]:
+        raise ImageError(f"{name}: the picture is broken (its pixels end too early).")
     if photometric == 0 and page.dtype.kind != "u":
         raise ImageError(
             f"{name}: a TIFF of {page.dtype} in which white is zero is not supported; convert it "
