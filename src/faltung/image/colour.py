@@ -18,7 +18,7 @@ SIGNED = ("clip", "absolute", "centre", "stretch")
 
 
 def to_linear(array: Array) -> Array:
-    """Return whole numbers as linear light from 0 to 1, in float32.
+    """Return whole numbers as linear light from 0 to 1: in float32, of 32 bits in float64.
 
     Examples
     --------
@@ -30,13 +30,17 @@ def to_linear(array: Array) -> Array:
     if array.dtype == np.uint8:
         table: Array = decoded(np.arange(256) / 255).astype(np.float32)
         return np.asarray(table[array])
-    return decoded(array / full_scale(array.dtype)).astype(np.float32)
+    # float32 keeps no more than 24 bits
+    wide = np.float64 if array.dtype.itemsize > 2 else np.float32
+    return decoded(array / full_scale(array.dtype)).astype(wide)
 
 
 def decoded(v: Any) -> Array:
-    """Return linear light from sRGB values of 0 to 1."""
+    """Return linear light from sRGB values of 0 to 1; of negative ones, their magnitude's."""
     v = np.asarray(v, np.float64)
-    return np.asarray(np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4))
+    size = np.abs(v)
+    light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
+    return np.asarray(np.copysign(light, v))
 
 
 def from_linear(light: Array) -> Array:
@@ -95,19 +99,30 @@ def shown(values: Array, dtype: Any, signed: str) -> Array:
     check_rule(signed)
     dtype = np.dtype(dtype)
     low, high = extremes(values) if signed == "stretch" else (0.0, 0.0)
+    # the difference of two large floats may be infinite, that of their quarters is not
+    far = values.dtype.kind == "f" and max(-low, high) > np.finfo(values.dtype).max / 4
+    share = 4 if far else 1
     out = np.empty(values.shape, dtype)
     for band in bands(values):
         part = values[band]
         if signed == "absolute":
-            part = np.abs(part)
+            part = np.abs(roomy(part))
         elif signed == "centre" and dtype.kind != "i":  # of signed numbers 0 is the middle
-            part = part + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
+            part = roomy(part) + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
         elif signed == "stretch":
-            part = part - low
+            part = part / share - low / share
             if high > low:
-                part = part * (full_scale(dtype) / (high - low))
+                part = part * (full_scale(dtype) / (high / share - low / share))
         out[band] = part if dtype.kind == "f" else whole(part, dtype)
     return out
+
+
+def roomy(values: Array) -> Array:
+    """Return whole numbers where the steps to a picture of 32 bits at most cannot overflow."""
+    if values.dtype.kind not in "iu":
+        return values
+    limits, far = np.iinfo(values.dtype), 1 << 62  # saturated there, as they will be
+    return np.clip(values, max(limits.min, -far), min(limits.max, far)).astype(np.int64)
 
 
 def whole(values: Array, dtype: Any) -> Array:

@@ -261,7 +261,11 @@ def premultiplied(
     colours: Array, opacity: Array, kernel: Any, laying: Laying, fill: float, alpha: str
 ) -> tuple[Array, Array]:
     """Return colours and alpha after one kernel."""
-    weighted = laying(colours * opacity[:, :, None], kernel, fill=fill)
+    with np.errstate(invalid="ignore"):
+        seen_colours = colours * opacity[:, :, None]
+    if not np.isfinite(seen_colours).all():
+        seen_colours[opacity == 0] = 0  # even NaN and infinities count for nothing there
+    weighted = laying(seen_colours, kernel, fill=fill)
     covered = laying(opacity, kernel, fill=1)
     if alpha == "keep":
         total = np.asarray(kernel_array(kernel)[0]).sum(dtype=np.float64)

@@ -20,6 +20,8 @@ from faltung.image.picture import Metadata
 END = b"\xff\xd9"  # the marker that a whole file ends with
 HEADER = b"\xff\xd8\xff\xe0\x00\x10JFIF\0"
 PART = 65519  # bytes of a profile in one segment (ICC.1:2022, annex B.4)
+MOST_PARTS = 255  # they are counted in one byte
+SLACK = 1 << 25  # bytes of EXIF, profiles and previews
 SUBSAMPLINGS = {0: "444", 1: "422", 2: "420"}
 
 
@@ -40,8 +42,12 @@ def decode(picture: Image.Image, file: BinaryIO) -> Array | None:
     plain = picture.mode in ("L", "RGB") and picture.info.get("adobe_transform", 1) == 1
     if codecs() is None or not plain:
         return None
+    # no more is read than a picture of that size can need: a sparse file costs nothing to make
     file.seek(0)
-    content = file.read()
+    most = SLACK + 8 * picture.width * picture.height
+    content = file.read(most + 1)
+    if len(content) > most:
+        return None
     if not content.rstrip(b"\0").endswith(END):
         return None
     try:

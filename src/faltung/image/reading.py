@@ -7,9 +7,9 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PpmImagePlugin, UnidentifiedImageError
@@ -223,6 +223,8 @@ def opened(file: BinaryIO, name: object, limit: int) -> Iterator[Image.Image]:
 def decode(file: BinaryIO, name: object, limit: int, every: bool = True) -> tuple[Picture, bool]:
     """Return a file's picture, and whether there were frames that ``every=False`` left out."""
     tagged = file.read(4) in TIFFS
+    if tagged:
+        tiff.check_directories(file, name)
     file.seek(0)
     try:
         return with_pillow(file, name, limit, every)
@@ -237,22 +239,26 @@ def decode(file: BinaryIO, name: object, limit: int, every: bool = True) -> tupl
 
 def with_pillow(file: BinaryIO, name: object, limit: int, every: bool) -> tuple[Picture, bool]:
     """Return a file's picture, opened by Pillow."""
-    with opened(file, name, limit) as picture:
+    with ExitStack() as open_pages, opened(file, name, limit) as picture:
+        pages: Any = None  # tifffile's list: made once, where a page needs it
         kind = str(picture.format)
         # phones put a preview behind the photograph (MPO): that is no second picture
         count = 1 if kind == "MPO" else int(getattr(picture, "n_frames", 1))
         # a PNG may hold a still picture for viewers that show no animation
         first = 1 if every and count > 1 and getattr(picture, "default_image", False) else 0
         loop = picture.info.get("loop", 0)
-        frames, durations, pixels = [], [], 0
+        frames, durations, total = [], [], 0
         notes: dict[str, None] = {}  # an ordered set
         for number in range(first, count if every else 1):
             if count > 1:
                 picture.seek(number)
-            pixels = check_pixels(name, *picture.size, limit, pixels)
+            total = check_pixels(name, *picture.size, limit, total)
+            deep = is_deep_colour(picture)  # before getexif() loads a PNG, which ends its tiles
             if number == first:  # before Pillow's load() takes the orientation out of a TIFF
                 metadata = metadata_of(picture, notes)
-            array, note = frame(picture, file, number, name)
+            if picture.format == "TIFF" and pages is None and not tiff.is_plain(picture):
+                pages = open_pages.enter_context(tiff.pages_of(file, name))
+            array, note = frame(picture, file, number, name, deep, pages)
             frames.append(array)
             durations.append(picture.info.get("duration"))
             if note:
@@ -272,20 +278,23 @@ def with_pillow(file: BinaryIO, name: object, limit: int, every: bool) -> tuple[
     ), count > 1
 
 
-def frame(picture: Image.Image, file: BinaryIO, number: int, name: object) -> tuple[Array, str]:
+def frame(
+    picture: Image.Image, file: BinaryIO, number: int, name: object, deep: bool, pages: Any
+) -> tuple[Array, str]:
     """Return one frame of an opened file, upright, and a note on what was converted."""
     if picture.format == "TIFF":
         if not tiff.is_plain(picture):
-            with tiff.pages_of(file, name) as pages:
-                return tiff.read_page(pages[number], name), ""
-        tiff.check_rows(picture, name)
+            return tiff.read_page(pages[number], name), ""
+        tiff.check_chunks(picture, file, name)
         tiff.mend_palette(picture)
         array, note = pixels(picture, name)  # Pillow turns it upright as it loads
+        if picture.mode == "RGB" and tiff.tag(picture, tiff.TiffTag.Samples, 1) == 4:
+            note = WORDS["RGBX"][1]
         return tiff.meant(picture, array), note
     fast = jpeg.decode(picture, file) if picture.format in ("JPEG", "MPO") else None
     if fast is not None:
         array, note = fast, ""
-    elif is_deep_colour(picture):
+    elif deep:
         array, note = read_deep(picture, file, name), ""
     else:
         array, note = pixels(picture, name)
@@ -349,12 +358,18 @@ def read_deep_ppm(picture: PpmImagePlugin.PpmImageFile, file: BinaryIO) -> Array
 
 def pixels(picture: Image.Image, name: object) -> tuple[Array, str]:
     """Return a picture's array in grey or RGB, with or without alpha, and what was converted."""
+    if picture.format == "PNG" and picture.mode == "P" and picture.palette is None:
+        raise ImageError(f"{name}: the picture is broken (its palette is missing).")
     picture.load()
     mode = picture.mode
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"{name}: the picture has no pixels.")
     if mode.startswith("I;16") or (mode == "I" and picture.format in ("PNG", "PPM")):
-        return np.asarray(picture).astype(np.uint16), ""
+        array = np.asarray(picture).astype(np.uint16)
+        clear = picture.info.get("transparency")  # one shade of grey that means nothing
+        if picture.format == "PNG" and isinstance(clear, int):
+            array = np.stack([array, np.where(array == clear, 0, 65535).astype(np.uint16)], axis=2)
+        return array, ""
     if mode in ("I", "F"):
         return np.array(picture), ""
     to, note = WORDS.get(mode, ("RGB", f"{mode} became RGB"))

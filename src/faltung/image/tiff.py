@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -18,16 +19,23 @@ from faltung.image.picture import Metadata, Picture, profile, resolution
 class TiffTag(IntEnum):
     """The entries of a TIFF file that decide what its numbers mean (TIFF 6.0, section 8)."""
 
+    Width = 256
     Rows = 257
     BitsPerSample = 258
     Photometric = 262  # 0: white is zero, 1: black is zero, 2: RGB
     Strips = 273
+    Compression = 259  # 1: none
     Orientation = 274  # EXIF's too
     Samples = 277
     RowsPerStrip = 278
+    StripBytes = 279
     Resolution = 282  # across
     Planar = 284  # 2: channel after channel
     ColorMap = 320
+    TileWidth = 322
+    TileLength = 323
+    Tiles = 324
+    TileBytes = 325
     ExtraSamples = 338  # 1: alpha that the colours are multiplied with, 2: alpha
     SampleFormat = 339  # 1: unsigned, 2: signed, 3: float
 
@@ -35,6 +43,7 @@ class TiffTag(IntEnum):
 # what is kept of a TIFF's own entries: they are EXIF's, too, and say nothing of the pixels
 DESCRIBING = (270, 271, 272, 305, 306, 315, 33432)
 EXIF_PARTS = (34665, 34853)  # camera settings, position
+LARGEST_TILE = 1 << 22  # pixels of one that may be larger than the picture
 WIDER = {"int8": np.int16, "float16": np.float32, "bool": np.uint8}
 
 
@@ -53,20 +62,89 @@ def is_plain(picture: Image.Image) -> bool:
     """Whether Pillow keeps all the bits of the open page, and their meaning."""
     bits = set(numbers(tag(picture, TiffTag.BitsPerSample, 1)))
     formats = set(numbers(tag(picture, TiffTag.SampleFormat, 1))) - {4}  # 4: not said
+    samples = tag(picture, TiffTag.Samples, 1)
+    single = samples == 1
+    turned = tag(picture, TiffTag.Photometric, 1) == 0
+    apart = not single and tag(picture, TiffTag.Planar, 1) == 2
+    if samples > 4 or (apart and samples != 3) or (turned and (not single or formats - {1})):
+        return False  # Pillow drops channels, loses planes, and turns over too much or nothing
     if bits <= {1, 2, 4, 8} and formats <= {1}:
         return True
-    single = tag(picture, TiffTag.Samples, 1) == 1
+    big = getattr(getattr(picture, "tag_v2", None), "prefix", b"II") == b"MM"
+    if big and tag(picture, TiffTag.Compression, 1) != 1 and (bits, formats or {1}) != ({16}, {1}):
+        return False  # libtiff swaps the bytes, and Pillow swaps them back
     known = ({16}, {1}), ({16}, {2}), ({32}, {1}), ({32}, {2}), ({32}, {3})
     return (
         single and (bits, formats or {1}) in known and picture.mode in ("F", "I", "I;16", "I;16B")
     )
 
 
-def check_rows(picture: Image.Image, name: object) -> None:
-    """Raise where a TIFF holds fewer rows than it states: Pillow makes the others up."""
-    per_strip, strips = tag(picture, TiffTag.RowsPerStrip, 0), tag(picture, TiffTag.Strips, ())
-    if strips and per_strip and len(strips) * per_strip < tag(picture, TiffTag.Rows, 0):
-        raise ImageError(f"{name}: the picture is broken (rows are missing).")
+def check_directories(file: BinaryIO, name: object) -> None:
+    """Raise where a directory of entries is cut off: the codecs believe what is left of it."""
+    length = file.seek(0, 2)
+    file.seek(0)
+    start = file.read(16)
+    order = "<" if start[:1] == b"I" else ">"
+    big = b"+" in start[2:4]
+    count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+    place, seen = (8, set[int]()) if big else (4, set[int]())
+    while True:
+        file.seek(place)
+        found = file.read(struct.calcsize(link))
+        if len(found) < struct.calcsize(link):
+            raise ImageError(f"{name}: the picture is broken (its directory is cut off).")
+        (place,) = struct.unpack(order + link, found)
+        if place == 0 or place in seen:
+            return
+        seen.add(place)
+        file.seek(min(place, length))
+        stated = file.read(struct.calcsize(count))
+        if len(stated) < struct.calcsize(count):
+            raise ImageError(f"{name}: the picture is broken (its directory is cut off).")
+        place = min(length, place + len(stated) + entry * struct.unpack(order + count, stated)[0])
+
+
+def check_chunks(picture: Image.Image, file: BinaryIO, name: object) -> None:
+    """Raise where strips or tiles are missing from a TIFF: Pillow makes their pixels up."""
+    tiles = tag(picture, TiffTag.Tiles, None)
+    offsets = tag(picture, TiffTag.Strips, ()) if tiles is None else tiles
+    bytes_tag = TiffTag.StripBytes if tiles is None else TiffTag.TileBytes
+    rows, width = tag(picture, TiffTag.Rows, 0), tag(picture, TiffTag.Width, 0)
+    if tiles is None:
+        across, down = width, min(rows, int(tag(picture, TiffTag.RowsPerStrip, rows)))
+    else:
+        across = tag(picture, TiffTag.TileWidth, 0)
+        down = tag(picture, TiffTag.TileLength, 0)
+    planes = tag(picture, TiffTag.Samples, 1) if tag(picture, TiffTag.Planar, 1) == 2 else 1
+    counts = numbers(tag(picture, bytes_tag, ()))
+    chunks = numbers(offsets), counts or (1,) * len(numbers(offsets))
+    check_cover((width, rows), (across, down), planes, chunks, file.seek(0, 2), name)
+
+
+def check_cover(
+    size: tuple[int, int],
+    chunk: tuple[int, int],
+    planes: int,
+    chunks: tuple[Sequence[int], Sequence[int]],
+    length: int,
+    name: object,
+) -> None:
+    """Raise where strips or tiles do not cover a picture, or are much larger than it.
+
+    Sizes are across and down; the chunks are offsets and counts of bytes, in a file of a length.
+    """
+    if min(chunk) <= 0:
+        raise ImageError(f"{name}: the picture is broken (its strips or tiles have no size).")
+    if chunk[0] * chunk[1] > max(LARGEST_TILE, 4 * size[0] * size[1]):
+        raise ImageError(
+            f"{name}: its tiles of {chunk[0]} x {chunk[1]} are far larger than the picture of "
+            f"{size[0]} x {size[1]}."
+        )
+    needed = -(-size[0] // chunk[0]) * -(-size[1] // chunk[1]) * planes
+    offsets, counts = chunks
+    held = zip(offsets[:needed], counts[:needed], strict=False)
+    if sum(1 for at, n in held if 0 < at < length and n > 0) < needed:
+        raise ImageError(f"{name}: the picture is broken (strips, rows or tiles are missing).")
 
 
 def mend_palette(picture: Image.Image) -> None:
@@ -155,6 +233,24 @@ def read_page(page: Any, name: object) -> Array:
             f"{name}: a TIFF of photometric kind {photometric}, {samples} channels, with {bits} is "
             "not supported; convert it to an RGB PNG or TIFF."
         )
+    tiled = bool(page.is_tiled)
+    across, down = (
+        (int(page.tilewidth), int(page.tilelength))
+        if tiled
+        else (int(page.imagewidth), min(int(page.imagelength), int(page.rowsperstrip)))
+    )
+    planes = samples if samples > 1 and int(page.planarconfig) == 2 else 1
+    chunks = page.dataoffsets, page.databytecounts
+    size = int(page.imagewidth), int(page.imagelength)
+    length = page.parent.filehandle.size
+    check_cover(size, (across, down), planes, chunks, length, name)
+    if int(page.compression) == 1 and 8 * length < page.bitspersample * samples * size[0] * size[1]:
+        raise ImageError(f"{name}: the picture is broken (its pixels end too early).")
+    if photometric == 0 and page.dtype.kind != "u":
+        raise ImageError(
+            f"{name}: a TIFF of {page.dtype} in which white is zero is not supported; convert it "
+            "to one in which black is zero."
+        )
     array = np.asarray(page.asarray())
     if samples > 1 and int(page.planarconfig) == 2:
         array = np.moveaxis(array, 0, -1)
@@ -163,7 +259,8 @@ def read_page(page: Any, name: object) -> Array:
     if not is_picture(array) or array.shape != shape or not array.size:
         raise ImageError(f"{name}: {array.dtype} {array.shape} is not supported.")
     if photometric == 0 and array.dtype.kind == "u":
-        array = np.iinfo(array.dtype).max - array
+        colours = array[:, :, :1] if samples > 1 else array  # alpha is not turned over
+        np.subtract(np.iinfo(array.dtype).max, colours, out=colours)
     if samples in (2, 4) and [int(kind) for kind in page.extrasamples] == [1]:
         array = apart(array)
     return oriented(array, page.tags.valueof(TiffTag.Orientation, default=1))

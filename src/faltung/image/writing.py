@@ -238,6 +238,9 @@ def kept(metadata: Metadata, kind: str, array: Array) -> tuple[Metadata, list[st
     if metadata.exif and kind == "JPEG" and len(metadata.exif) > LONGEST_SEGMENT:
         notes.append("its EXIF is too long for a JPEG and was left out")
         metadata = replace(metadata, exif=None)
+    if metadata.icc and kind == "JPEG" and len(metadata.icc) > jpeg.MOST_PARTS * jpeg.PART:
+        notes.append("its colour profile is too long for a JPEG and was left out")
+        metadata = replace(metadata, icc=None)
     if kind in ("BMP", "PPM") and (metadata.icc or metadata.exif):
         notes.append(f"{kind} has no place for colour profile and EXIF")
     return metadata, notes
