@@ -39,11 +39,11 @@ def to_linear(array: Array) -> Array:
 
 
 def decoded(v: Any) -> Array:
-    """Return linear light from sRGB values of 0 to 1; negative ones mirrored, as they are encoded."""
+    """Return linear light from sRGB values of 0 to 1; of negative ones, mirrored."""
     v = np.asarray(v, np.float64)
     size = np.abs(v)
     light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
-    return np.copysign(light, v)
+    return np.asarray(np.copysign(light, v))
 
 
 def from_linear(light: Array) -> Array:
