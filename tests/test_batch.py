@@ -441,3 +441,12 @@ def test_a_slash_behind_a_file_puts_nothing_beside_the_folder(album, tmp_path, c
     assert cli.run(["filter", *files, "-k", "edge", "-o", f"{out}/", "--format", "png"]) == 0
     assert not (tmp_path / "out.png").exists()
     assert found(out) == ["a.png", "b.png"]
+
+
+def test_what_the_system_refuses_is_told_without_its_number(album, tmp_path, capsys, monkeypatch):
+    def refused(*_arguments):
+        raise PermissionError(13, "Permission denied", "a.png")
+
+    monkeypatch.setattr(batch, "plan_jobs", refused)
+    assert cli.run(["filter", str(album), "-k", "edge", "-o", f"{tmp_path}/out/"]) == 2
+    assert capsys.readouterr().err == "faltung: error: a.png: Permission denied.\n"

@@ -107,7 +107,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except MemoryError:
         return fail("there is not enough memory for this picture and kernel.")
-    except (ValueError, TypeError, OverflowError, OSError) as error:
+    except OSError as error:
+        named = isinstance(error.filename, (str, bytes))  # a number where it was opened by one
+        where = f"{os.fsdecode(error.filename)}: " if named else ""
+        return fail(f"{where}{error.strerror}." if error.strerror else str(error))
+    except (ValueError, TypeError, OverflowError) as error:
         return fail(str(error))
 
 
