@@ -360,3 +360,93 @@ def test_a_task_can_be_sent_to_another_process():
 
     task = batch.Task(Filter(kernels.gaussian(2), {"signed": "centre"}), 95, 1000)
     assert pickle.loads(pickle.dumps(task)) == task
+
+
+HOSTILE = "a\x1b]0;owned\x07\n\x9b2J\u202e.png"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_do_not_speak_to_the_terminal(tmp_path):
+    image.write(tmp_path / "ok.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / HOSTILE).write_bytes(b"no picture")
+    image.write(tmp_path / "in" / "ok.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "k.json").write_text('{"taps": [[1]], "\\u001b]0;owned\\u0007\\n": 1}')
+    calls = (
+        ["filter", "ok.png", "-k", "edge", "-o", HOSTILE],
+        ["filter", "in", "-k", "edge", "-o", "out/"],
+        ["filter", "none\x1b[2J.png", "-k", "edge", "-o", "b.png"],
+        ["filter", "ok.png", "-k", "k.json", "-o", "b.png"],
+        ["compare", "ok.png", "-k", "edge", "-o", HOSTILE],
+        ["kernels", "edge", "--response", HOSTILE],
+        ["analyse", "edge", "--response", HOSTILE],
+    )
+    for call in calls:
+        done = run(*call, cwd=tmp_path)
+        said = (done.stdout + done.stderr).decode()
+        assert done.returncode in (0, 1, 2)
+        assert "?]0;owned?" in said or "none?[2J.png" in said or "unknown" in said, said
+        assert not set(said) & set("\x1b\x07\x9b\u202e"), said
+        assert "\n?" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+@pytest.mark.parametrize(
+    ("call", "status", "words"),
+    [
+        ("filter ok.png -k identity -o - >&-", 2, b"standard output is closed"),
+        ("filter - -k identity -o b.png <&-", 2, b"standard input is closed"),
+        ("filter in/ -k identity -o out/ 2>&-", 0, b"1 picture written"),
+        ("filter ok.png -k identity -o c.png --show >&-", 0, b"no screen"),
+        ("filter ok.png -k identity -o d.png <&- >&- 2>&-", 0, b""),
+    ],
+)
+def test_closed_standard_streams(tmp_path, call, status, words):
+    for name in ("ok.png", "in/ok.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image.write(tmp_path / name, np.zeros((4, 4), np.uint8))
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY"}
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m faltung {call}', sys.executable], cwd=tmp_path, timeout=60,
+        capture_output=True, env={k: v for k, v in os.environ.items() if k not in hidden},
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert words in done.stdout + done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_folders_that_cannot_be_read_are_failures(album, tmp_path, capsys, monkeypatch):
+    scan = os.scandir
+
+    def closed(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    out = tmp_path / "out"
+    assert cli.run(["filter", str(album), "-k", "edge", "-o", f"{out}/"]) == 1
+    said = capsys.readouterr()
+    assert "deep: the folder cannot be read (Permission denied)" in said.err
+    assert "4 pictures written" in said.out
+    assert "1 failed" in said.out
+    assert found(out) == [name for name in RESULTS if "deep" not in name]
+    assert cli.run(["filter", str(album / "in/deep"), "-k", "edge", "-o", f"{out}/"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_slash_behind_a_file_puts_nothing_beside_the_folder(album, tmp_path, capsys):
+    out = tmp_path / "out"
+    files = [f"{album}/a.png/", f"{album}/b.jpg"]
+    assert cli.run(["filter", *files, "-k", "edge", "-o", f"{out}/", "--format", "png"]) == 0
+    assert not (tmp_path / "out.png").exists()
+    assert found(out) == ["a.png", "b.png"]
+
+
+def test_what_the_system_refuses_is_told_without_its_number(album, tmp_path, capsys, monkeypatch):
+    def refused(*_arguments):
+        raise PermissionError(13, "Permission denied", "a.png")
+
+    monkeypatch.setattr(batch, "plan_jobs", refused)
+    assert cli.run(["filter", str(album), "-k", "edge", "-o", f"{tmp_path}/out/"]) == 2
+    assert capsys.readouterr().err == "faltung: error: a.png: Permission denied.\n"

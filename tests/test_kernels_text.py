@@ -296,3 +296,61 @@ def test_what_cannot_be_compared(k):
         kernels.nearest(k)
     with pytest.raises(ValueError, match="nearest: n=0"):
         kernels.nearest([1], 0)
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("a.csv", b"1_0,2", "no table of numbers"),
+    ("a.csv", "\u0663,2".encode(), "no table of numbers"),
+    ("a.csv", b"0,5;0,5", "the same mark"),
+    ("a.csv", b"0,5 0,5", "the same mark"),
+    ("a.csv", b"1,2\n1;2", "the same mark"),
+    ("a.json", b'{"taps": [[1, 2]], "divisor": Infinity}', "finite number more than 0"),
+    ("a.json", b'{"taps": [[0.5, 2]], "divisor": 1' + b"0" * 400 + b"}", "beyond every float"),
+    ("a.json", b"[[1, true]]", "no table of numbers"),
+    ("a.json", b'{"taps": [[1]], "anchor": "ab"}', "whole numbers, one for each axis"),
+    ("a.json", b'{"taps": [[1]], "anchor": null}', "whole numbers, one for each axis"),
+    ("a.json", b'{"taps": [[1]], "\\u001b]0;x\\n": 1}', r"'\\x1b\]0;x\\n' is unknown"),
+])  # fmt: skip
+def test_what_could_be_misread_is_refused(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=words) as caught:
+        kernels.parse(str(tmp_path / name))
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def test_commas_with_blanks_are_one_mark(tmp_path):
+    (tmp_path / "a.csv").write_text("1, 2 ,\t3,\n4,5,6\n")
+    assert kernels.parse(str(tmp_path / "a.csv")).array.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_giant_array_file_is_not_read(tmp_path):
+    path = tmp_path / "giant.npy"
+    np.save(path, np.zeros((2, 2)))
+    with path.open("r+b") as file:
+        file.truncate(6 << 30)  # sparse
+    with pytest.raises(ValueError, match="longer than 64 MB"):
+        kernels.parse(str(path))
+
+
+@pytest.mark.parametrize("text", ["[[1,2,1]]/1.5x" + "0" * 50_000, "[[0.5]]/1" + "0" * 400])
+def test_long_texts_are_not_repeated_in_full(text):
+    with pytest.raises(ValueError, match="not a table of numbers") as caught:
+        kernels.parse(text)
+    assert len(str(caught.value)) < 300
+
+
+def test_whole_numbers_of_64_bits_without_a_sign():
+    assert kernels.parse("[[9223372036854775808]]").numerators == (2**63,)
+
+
+@pytest.mark.parametrize("text", ["shift:0.00000001", "shift:0.00001234567890123", "shift:-0.3"])
+def test_small_distances_are_named_as_they_are_read(text):
+    kernel = kernels.get(text)
+    assert kernels.get(kernel.name) == kernel
+    assert kernel.name == text
+
+
+def test_likeness_of_the_largest_numbers_is_told_without_an_error():
+    near = kernels.nearest(np.full((3, 3), -1.7e308), 1)[0]
+    assert near.score == pytest.approx(1)
+    assert near.factor == -np.inf

@@ -276,3 +276,64 @@ def test_a_long_title_does_not_run_into_the_next_picture():
     right = 24 + 100 + 1
     np.testing.assert_array_equal(sheets[0][:, right:], sheets[1][:, right:])
     assert (sheets[0] != sheets[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("value", "tap", "dtype", "signed", "wanted"),
+    [
+        (255, 8421504, "uint8", "centre", 255),  # 2**31 - 128, to which 128 is added
+        (65535, 32768, "uint16", "centre", 65535),
+        (-32768, 65536, "int16", "absolute", 32767),  # -2**31 has no magnitude in 32 bits
+        (-(2**31), 1, "int32", "absolute", 2**31 - 1),
+        (-(2**31), 2**32, "int32", "absolute", 2**31 - 1),  # nor has -2**63 in 64
+        (2**32 - 1, 2**31 - 1, "uint32", "centre", 2**32 - 1),
+        (255, -8421504, "uint8", "centre", 0),
+    ],
+)
+def test_signs_and_middles_do_not_wrap(value, tap, dtype, signed, wanted):
+    picture = np.full((3, 3), value, dtype)
+    assert (image.filter(picture, [[tap]], signed=signed) == wanted).all()
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "uint32"])
+def test_linear_light_keeps_negatives_and_the_bits_of_large_numbers(dtype):
+    limits = np.iinfo(dtype)
+    values = np.random.default_rng(3).integers(limits.min, limits.max, (7, 9), dtype)
+    values[0, 0], values[0, 1] = limits.min, limits.max
+    np.testing.assert_array_equal(image.filter(values, [[1]], linear=True), values)
+    (plan,) = image.filter_plans(values, [[[1.0]]], linear=True)
+    assert plan.dtype == ("float32" if dtype == "int16" else "float64")
+
+
+@pytest.mark.parametrize("hidden", [np.nan, np.inf])
+@pytest.mark.parametrize("alpha", ["keep", "filter"])
+def test_no_colour_under_alpha_0_spreads(hidden, alpha):
+    picture = np.ones((5, 5, 4), np.float32)
+    picture[2, 2] = [hidden, hidden, hidden, 0]
+    result = image.filter(picture, kernels.box(3), alpha=alpha)
+    around = np.ones((5, 5), bool)
+    around[2, 2] = False
+    np.testing.assert_allclose(result[around][:, :3], 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1, 0.9])
+def test_the_largest_and_the_smallest_floats_are_stretched(dtype, size):
+    most = np.finfo(dtype).max * size
+    stretched = colour.shown(np.array([[-most, 0, most]], dtype), dtype, "stretch")
+    np.testing.assert_allclose(stretched, [[0, 0.5, 1]])
+    least = np.finfo(dtype).smallest_subnormal
+    stretched = colour.shown(np.array([[0, least]], dtype), dtype, "stretch")
+    np.testing.assert_array_equal(stretched, [[0, 1]])
+
+
+def test_a_thin_picture_makes_no_giant_sheet():
+    sheet = image.compare(np.zeros((2000, 1), np.uint8), "edge", width=32)
+    assert sheet.shape[0] < 300
+
+
+def test_channels_that_no_sheet_can_show():
+    with pytest.raises(image.ImageError, match="5 channels"):
+        image.compare(np.zeros((5, 5, 5), np.uint8), "edge")
+    grey = np.random.default_rng(0).integers(0, 256, (5, 5, 1), np.uint8)
+    np.testing.assert_array_equal(image.compare(grey, "edge"), image.compare(grey[..., 0], "edge"))

@@ -17,7 +17,7 @@ import click
 from faltung import __version__
 from faltung.cli.analyse import analyse_command
 from faltung.cli.calibrate import calibrate_command
-from faltung.cli.common import Interrupted, colour, fail
+from faltung.cli.common import Interrupted, colour, fail, say
 from faltung.cli.compare import compare_command
 from faltung.cli.demo import demo_command
 from faltung.cli.edges import edges_command
@@ -102,12 +102,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail("interrupted.", 130)
     except BrokenPipeError:
         # Python would complain once more when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
         return fail("there is not enough memory for this picture and kernel.")
-    except (ValueError, TypeError, OverflowError, OSError) as error:
+    except OSError as error:
+        named = isinstance(error.filename, (str, bytes))  # a number where it was opened by one
+        where = f"{os.fsdecode(error.filename)}: " if named else ""
+        return fail(f"{where}{error.strerror}." if error.strerror else str(error))
+    except (ValueError, TypeError, OverflowError) as error:
         return fail(str(error))
+
+
+def occupy() -> None:
+    """Lay the null device on closed standard streams: no file may get their numbers.
+
+    Libraries write their complaints to number 2, and these would end up in a picture.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 def main() -> None:
@@ -117,10 +134,11 @@ def main() -> None:
         raise SystemExit(143)  # unwinds, so that no unfinished file stays
 
     def warned(message: Warning | str, *_details: object, **_more: object) -> None:
-        click.echo(f"faltung: warning: {message}", err=True)
+        say(str(message), "warning", "yellow")
 
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), terminated)
     warnings.showwarning = warned
+    occupy()
     sys.exit(run())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.common import complete_kernel
+from faltung.cli.common import complete_kernel, printable
 
 if TYPE_CHECKING:
     from faltung.kernels import Kernel, Near
@@ -53,7 +53,7 @@ def analyse_command(kernel: str, count: int, response: str | None) -> None:
         from faltung import image
 
         image.write(response, as_picture(found))
-        click.echo(f"\n{click.format_filename(response)}")
+        click.echo(f"\n{printable(response)}")
 
 
 def factors(kernel: Kernel) -> Iterator[str]:

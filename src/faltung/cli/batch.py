@@ -103,6 +103,8 @@ class Task:
 
 def standard_input(max_pixels: int) -> bytes:
     """Return all of standard input, or raise where it has more bytes than any such picture."""
+    if sys.stdin is None:
+        raise image.ImageError("standard input is closed.")
     content = sys.stdin.buffer.read(MOST_BYTES * max_pixels + 1)
     if len(content) > MOST_BYTES * max_pixels:
         raise image.ImageError(
@@ -129,6 +131,8 @@ def run(options: Files, change: Change, before: Callable[[Job], None] | None = N
     """
     output = shown_output(options)
     jobs = plan_jobs(options.files, output, options.kind)
+    if output == STREAM and sys.stdout is None:
+        raise click.UsageError("standard output is closed; name a file with -o.")
     if output == STREAM and sys.stdout.isatty():
         raise click.UsageError("the picture would go to the terminal; write > FILE or -o FILE.")
     workers = options.workers or native.get_workers()
@@ -152,7 +156,7 @@ def run(options: Files, change: Change, before: Callable[[Job], None] | None = N
         sys.stdout.buffer.write(done.content)
         sys.stdout.buffer.flush()
     else:
-        click.echo(f"{click.format_filename(job.target)}: {line}")
+        click.echo(f"{printable(job.target)}: {line}")
     if options.show:
         from faltung.cli.show import show
 
@@ -183,11 +187,13 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
     left = [job for job in jobs.jobs if not (options.skip_existing and Path(job.target).is_file())]
     crew = min(workers, max(1, len(left)))
     task = replace(task, threads=max(1, workers // crew))
-    start, began, done, failed = time.perf_counter(), time.time(), 0, 0
+    start, began, done, failed = time.perf_counter(), time.time(), 0, len(jobs.unread)
+    for message in jobs.unread:
+        fail(message)
     notes: dict[str, None] = {}
     outcomes = each(left, task, crew, options.max_pixels, Weigh(options.max_pixels))
     bar: Any = nullcontext()
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()  # None where it was closed
     if terminal and left:
         bar = click.progressbar(length=len(left), label="pictures", file=sys.stderr, show_pos=True)
     try:

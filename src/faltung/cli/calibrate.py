@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from faltung.cli.common import printable
+
 
 @click.command("calibrate")
 def calibrate_command() -> None:
@@ -26,4 +28,4 @@ def calibrate_command() -> None:
         here = f"{value:.3g}" if measured else "not measured"
         click.echo(f"{name:<14}{here:>14}{shipped[name]:>10.3g}  {unit}")
     if machine.load() == found:
-        click.echo(f"kept in {click.format_filename(machine.path())}")
+        click.echo(f"kept in {printable(str(machine.path()))}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
+from unicodedata import bidirectional, category
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +16,8 @@ MODES = ("same", "full", "valid")
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp"}
 FORMATS |= {"pnm": ".pnm"}
+LINES = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and ends of lines
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # turn what follows round
 KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
 
 
@@ -131,8 +134,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text that any terminal takes: names of files may be bytes that are no text."""
-    return text.encode(errors="replace").decode()
+    """Return a text that any terminal takes and that stays on its line.
+
+    Names of files may be bytes that are no text, or hold commands to the terminal: what is no text
+    and all that steers (control characters, marks of direction, line ends) becomes a question mark.
+
+    Examples
+    --------
+    >>> printable("holiday \x1b]0;title\x07.png")
+    'holiday ?]0;title?.png'
+    """
+    text = text.encode(errors="replace").decode()
+    return "".join(
+        "?" if category(letter) in LINES or bidirectional(letter) in TURNS else letter
+        for letter in text
+    )
 
 
 def colour() -> bool | None:
@@ -142,7 +158,7 @@ def colour() -> bool | None:
 
 def say(message: str, kind: str = "", shade: str = "") -> None:
     """Print one line on standard error, with what kind of line it is."""
-    line = " ".join(printable(message).split())
+    line = printable(" ".join(message.split()))
     head = f"{click.style(f'faltung: {kind}:' if kind else 'faltung:', fg=shade or None)} "
     with suppress(OSError, AttributeError):  # nobody may listen any more
         click.echo(head + line, err=True, color=colour())

@@ -79,7 +79,7 @@ def compare_command(
     sheet = image.compare(array, names, title=title, columns=columns, width=width, **options)
     image.write(output, sheet)
     height, across = sheet.shape[:2]
-    click.echo(f"{click.format_filename(output)}: {across} x {height} pixels")
+    click.echo(f"{printable(output)}: {across} x {height} pixels")
     if show:
         show_file(Path(output))
     return 0

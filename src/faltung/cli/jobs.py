@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 
 import click
@@ -41,11 +42,14 @@ class Jobs:
         Whether they were named as several files or as a folder, even if only one is found.
     others : int
         Files in folders that are named like no picture and left out.
+    unread : tuple of str
+        What is wrong with folders that cannot be looked into.
     """
 
     jobs: tuple[Job, ...]
     several: bool
     others: int = 0
+    unread: tuple[str, ...] = ()
 
 
 def plan_jobs(files: Sequence[str], output: str, kind: str | None) -> Jobs:
@@ -72,22 +76,27 @@ def plan_jobs(files: Sequence[str], output: str, kind: str | None) -> Jobs:
     if STREAM in files:
         raise click.UsageError("standard input has no name to keep in a folder; name a file OUT.")
     jobs, others = [], 0
+    unread: list[str] = []
     for file in files:
         if file not in folders:
-            jobs.append(Job(file, target_in(output, os.path.basename(file), kind), folder=True))
+            # made absolute, "a.png/" has a name, too
+            name = os.path.basename(os.path.abspath(file))
+            jobs.append(Job(file, target_in(output, name, kind), folder=True))
             continue
         # a folder alone empties into the output; of several each keeps its name
         name = os.path.basename(os.path.abspath(file)) if len(files) > 1 else ""
-        for inside in walk(file, output):
+        for inside in walk(file, output, unread):
             if not named_like_a_picture(inside):
                 others += 1
                 continue
             target = target_in(os.path.join(output, name), inside, kind)
             jobs.append(Job(os.path.join(file, inside), target, folder=True))
+    if not jobs and unread:
+        raise click.UsageError(unread[0])
     if not jobs:
         raise click.UsageError(f"{', '.join(folders)}: there are no pictures in this folder.")
     check_apart(jobs, several)
-    return Jobs(tuple(jobs), several, others)
+    return Jobs(tuple(jobs), several, others, tuple(unread))
 
 
 def check_folder(output: str) -> None:
@@ -103,10 +112,21 @@ def check_folder(output: str) -> None:
         )
 
 
-def walk(folder: str, output: str) -> Iterator[str]:
-    """Yield the files under a folder, in order, without hidden ones and without the results."""
+def walk(folder: str, output: str, unread: list[str]) -> Iterator[str]:
+    """Yield the files under a folder, in order, without hidden ones and without the results.
+
+    Of folders that cannot be looked into a line is added to ``unread``.
+    """
     results = os.path.realpath(output)
-    for place, inner, names in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        unread.append(f"{error.filename}: the folder cannot be read ({error.strerror}).")
+
+    for place, inner, names in os.walk(folder, onerror=closed):
+        if not os.access(place, os.X_OK):  # its names are seen, but no file behind them
+            closed(PermissionError(EACCES, os.strerror(EACCES), place))
+            inner.clear()
+            continue
         inner[:] = sorted(
             name
             for name in inner

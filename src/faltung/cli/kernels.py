@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from faltung.cli.common import complete_kernel, write_text
+from faltung.cli.common import complete_kernel, printable, write_text
 
 
 @click.command("kernels")
@@ -36,7 +36,7 @@ def kernels_command(name: str | None, response: str | None, gallery: Path | None
         from faltung.cli.gallery import page
 
         write_text(gallery, page())
-        click.echo(click.format_filename(gallery))
+        click.echo(printable(str(gallery)))
         if name is None:
             return
     if name is None:
@@ -54,7 +54,7 @@ def kernels_command(name: str | None, response: str | None, gallery: Path | None
         from faltung import image
 
         image.write(response, as_picture(kernel))
-        click.echo(f"\n{click.format_filename(response)}")
+        click.echo(f"\n{printable(response)}")
 
 
 def listing() -> None:

@@ -56,7 +56,7 @@ def drawn(content: bytes, way: str) -> str:
 
 def show(path: Path) -> None:
     """Show a picture file; where nothing can, say where it is."""
-    way = protocol(os.environ) if sys.stdout.isatty() else ""
+    way = protocol(os.environ) if sys.stdout is not None and sys.stdout.isatty() else ""
     if way:
         from PIL import Image
 

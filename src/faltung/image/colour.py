@@ -6,6 +6,7 @@ The transfer function is that of sRGB (IEC 61966-2-1:1999): ``v / 12.92`` up to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +15,14 @@ import numpy as np
 from faltung.image.formats import Array, ImageError, full_scale
 
 BAND = 1 << 16  # numbers taken at a time
+BEYOND = 1 << 62  # saturates in every picture, and leaves int64 room for a sign and a middle
 SIGNED = ("clip", "absolute", "centre", "stretch")
 
 
 def to_linear(array: Array) -> Array:
-    """Return whole numbers as linear light from 0 to 1: in float32, of 32 bits in float64.
+    """Return whole numbers as linear light from 0 to 1; negative ones as negative light.
+
+    In float32, those of 32 bits in float64.
 
     Examples
     --------
@@ -30,13 +34,12 @@ def to_linear(array: Array) -> Array:
     if array.dtype == np.uint8:
         table: Array = decoded(np.arange(256) / 255).astype(np.float32)
         return np.asarray(table[array])
-    # float32 keeps no more than 24 bits
-    wide = np.float64 if array.dtype.itemsize > 2 else np.float32
-    return decoded(array / full_scale(array.dtype)).astype(wide)
+    light = decoded(array / full_scale(array.dtype))
+    return light if array.dtype.itemsize > 2 else light.astype(np.float32)
 
 
 def decoded(v: Any) -> Array:
-    """Return linear light from sRGB values of 0 to 1; of negative ones, their magnitude's."""
+    """Return linear light from sRGB values of 0 to 1; of negative ones, mirrored."""
     v = np.asarray(v, np.float64)
     size = np.abs(v)
     light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
@@ -99,30 +102,40 @@ def shown(values: Array, dtype: Any, signed: str) -> Array:
     check_rule(signed)
     dtype = np.dtype(dtype)
     low, high = extremes(values) if signed == "stretch" else (0.0, 0.0)
-    # the difference of two large floats may be infinite, that of their quarters is not
-    far = values.dtype.kind == "f" and max(-low, high) > np.finfo(values.dtype).max / 4
-    share = 4 if far else 1
     out = np.empty(values.shape, dtype)
     for band in bands(values):
-        part = values[band]
+        part = roomy(values[band], dtype)
         if signed == "absolute":
-            part = np.abs(roomy(part))
+            part = np.abs(part)
         elif signed == "centre" and dtype.kind != "i":  # of signed numbers 0 is the middle
-            part = roomy(part) + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
+            part = part + (0.5 if dtype.kind == "f" else (int(full_scale(dtype)) + 1) // 2)
         elif signed == "stretch":
-            part = part / share - low / share
-            if high > low:
-                part = part * (full_scale(dtype) / (high / share - low / share))
+            part = stretched(part, low, high, full_scale(dtype))
         out[band] = part if dtype.kind == "f" else whole(part, dtype)
     return out
 
 
-def roomy(values: Array) -> Array:
-    """Return whole numbers where the steps to a picture of 32 bits at most cannot overflow."""
-    if values.dtype.kind not in "iu":
+def roomy(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return results in a type that holds their magnitudes, and their sums with a middle."""
+    if values.dtype.kind in "iu":
+        if values.dtype.itemsize > 4:
+            values = np.clip(values, -BEYOND if values.dtype.kind == "i" else 0, BEYOND)
+        return values.astype(np.int64)
+    deep = values.dtype == np.float32 and dtype.kind != "f" and dtype.itemsize > 2
+    return values.astype(np.float64) if deep else values
+
+
+def stretched(values: Array, low: float, high: float, top: float) -> Array:
+    """Return numbers with the lowest at 0 and the highest at the top; in float64."""
+    values = values.astype(np.float64)
+    if math.isinf(high - low):  # the greatest floats are further apart than any float
+        values, low, high = values / 2, low / 2, high / 2
+    values = values - low
+    if not high > low:
         return values
-    limits, far = np.iinfo(values.dtype), 1 << 62  # saturated there, as they will be
-    return np.clip(values, max(limits.min, -far), min(limits.max, far)).astype(np.int64)
+    scale = top / (high - low)
+    exact = np.finfo(np.float64).tiny <= scale < math.inf  # not so for the extremes of floats
+    return values * scale if exact else values / (high - low) * top
 
 
 def whole(values: Array, dtype: Any) -> Array:

@@ -89,7 +89,9 @@ def filter_plans(
     if len(kernels) == 1 and not (linear or clear):
         return [filter_plan(shape, picture.dtype, kernels[0], **laying)]
     floats = linear or clear
-    dtype = np.dtype(np.float32) if floats and picture.dtype.itemsize < 4 else picture.dtype
+    dtype = picture.dtype
+    if floats and dtype.kind != "f":
+        dtype = np.dtype(np.float64 if dtype.itemsize > 2 else np.float32)
     plans = []
     for kernel in kernels:
         check_kernel(kernel)
@@ -261,11 +263,10 @@ def premultiplied(
     colours: Array, opacity: Array, kernel: Any, laying: Laying, fill: float, alpha: str
 ) -> tuple[Array, Array]:
     """Return colours and alpha after one kernel."""
-    with np.errstate(invalid="ignore"):
-        seen_colours = colours * opacity[:, :, None]
-    if not np.isfinite(seen_colours).all():
-        seen_colours[opacity == 0] = 0  # even NaN and infinities count for nothing there
-    weighted = laying(seen_colours, kernel, fill=fill)
+    clear = opacity[:, :, None]
+    # where alpha is 0 there is no colour at all: 0 times NaN or infinity would spread
+    product = np.multiply(colours, clear, out=np.zeros_like(colours), where=clear != 0)
+    weighted = laying(product, kernel, fill=fill)
     covered = laying(opacity, kernel, fill=1)
     if alpha == "keep":
         total = np.asarray(kernel_array(kernel)[0]).sum(dtype=np.float64)

@@ -15,6 +15,7 @@ from faltung.image.filtering import checked, filter
 from faltung.image.formats import Array, ImageError, full_scale
 
 MARGIN, CAPTION = 24, 58
+TALLEST = 4  # times the width: the thinnest pictures get narrower instead
 PAPER, INK, FAINT = (250, 249, 246), (30, 30, 30), (120, 118, 112)
 
 
@@ -30,7 +31,7 @@ def contact_sheet(
     columns : int
         Pictures in a row.
     width : int
-        Width of each on the sheet, in pixels.
+        Width of each on the sheet, in pixels; those more than four times as tall are narrower.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def contact_sheet(
     Raises
     ------
     ImageError
-        Where there is no picture, or one is not uint8.
+        Where there is no picture, or one is not uint8 or has more than four channels.
 
     Examples
     --------
@@ -54,9 +55,10 @@ def contact_sheet(
     for title, note, array in pictures:
         if array.dtype != np.uint8 or array.size == 0:
             raise ImageError(f"{title}: a contact sheet takes uint8 pictures; got {array.dtype}.")
-        height = max(1, round(array.shape[0] * width / array.shape[1]))
+        check_channels(array, title)
+        plane = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
         filtering = Image.Resampling.LANCZOS
-        thumb = Image.fromarray(array).convert("RGB").resize((width, height), filtering)
+        thumb = Image.fromarray(plane).convert("RGB").resize(fitted(plane, width), filtering)
         scaled.append((title, note, thumb))
     cell = max(thumb.height for _, _, thumb in scaled)
     rows = -(-len(scaled) // columns)
@@ -74,6 +76,30 @@ def contact_sheet(
         draw.text((left, top + thumb.height + 8), fitting(draw, title, large, width), INK, large)
         draw.text((left, top + thumb.height + 34), fitting(draw, note, small, width), FAINT, small)
     return np.asarray(sheet)
+
+
+def check_channels(array: Array, title: str) -> None:
+    """Raise where nobody can say how the channels look."""
+    if array.ndim == 3 and not 1 <= array.shape[2] <= 4:
+        raise ImageError(
+            f"{title}: a contact sheet takes grey and RGB pictures, with or without alpha; got "
+            f"{array.shape[2]} channels. Give some of them, as in picture[:, :, :3]."
+        )
+
+
+def fitted(array: Array, width: int) -> tuple[int, int]:
+    """Return the width and height of a picture on a sheet.
+
+    Examples
+    --------
+    >>> fitted(np.zeros((10, 20)), 320), fitted(np.zeros((2000, 1)), 320)
+    ((320, 160), (1, 1280))
+    """
+    height, across = array.shape[:2]
+    tall = max(1, round(height * width / across))
+    if tall <= TALLEST * width:
+        return width, tall
+    return max(1, round(across * TALLEST * width / height)), TALLEST * width
 
 
 def fitting(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
@@ -127,6 +153,7 @@ def compare(
     (266, 1056, 3)
     """
     picture = checked(picture)
+    check_channels(picture, title)
     height, across = picture.shape[:2]
     entries = [(title, f"{across} x {height} pixels, {picture.dtype}", eight_bits(picture))]
     for each in listed(chosen) if isinstance(chosen, str) else list(chosen):

@@ -13,7 +13,7 @@ from faltung.kernels import gaussians, gradients, signals, smoothing
 from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import GROUPS, NAMED
 
-DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,17})?")
+DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,24})?")  # any float above 1e-7
 LARGEST = 1001  # side of a box given as text: a typing error should not fill the memory
 
 

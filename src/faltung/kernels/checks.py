@@ -63,7 +63,10 @@ def unusual(value: Any, usual: Any) -> Any:
 
 def written(number: float) -> str:
     """Write a number in full, without the zero of a whole one."""
-    return repr(number).removesuffix(".0") if math.isfinite(number) else str(number)
+    if not math.isfinite(number):
+        return str(number)
+    # names take no exponents
+    return np.format_float_positional(number, trim="-")
 
 
 def scalar(value: Any) -> Fraction | float | None:

@@ -28,7 +28,8 @@ class Near(NamedTuple):
     turns : int
         Quarter turns to the left that lay the named kernel on the other.
     factor : float
-        What the turned kernel is multiplied with to come nearest; negative where the sign differs.
+        What the turned kernel is multiplied with to come nearest; negative where the sign differs,
+        infinite where that is beyond the largest float.
     """
 
     kernel: Kernel
@@ -48,7 +49,7 @@ def nearest(k: Any, n: int = 3) -> list[Near]:
 
     Families with parameters take part with those that are usual; ask for
     ``faltung.kernels.FAMILIES`` to see them. Of kernels with the same score those that are not
-    turned come first, then those that ``names()`` has first.
+    turned come first, then those with a positive factor, then those that ``names()`` has first.
 
     Parameters
     ----------

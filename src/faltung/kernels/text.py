@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import math
 import re
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from faltung.kernels.catalogue import get
 from faltung.kernels.kernel import Kernel
 
 Taps = Kernel | NDArray[Any]
-LONGEST_FILE = 64 << 20  # bytes of a .csv, .json or .png file
+LONGEST_FILE = 64 << 20  # bytes of a kernel in a file
+SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
+SHOWN = 60  # letters of a text that an error repeats
 LARGEST_SIDE = 1001  # pixels of a picture
 
 
@@ -82,38 +85,34 @@ def content(path: str, help_: str) -> bytes:
 
 def load(path: str) -> NDArray[Any]:
     """Return the array in a ``.npy`` file, or raise ValueError."""
+    help_ = "write one with numpy.save(path, array)."
+    data = content(path, "save fewer taps.")
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise ValueError(f"kernel file {path}: this is no regular file.")
-        with Path(path).open("rb") as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-    except FileNotFoundError:
-        raise ValueError(f"kernel file {path}: there is no such file.") from None
-    except OSError as error:
-        raise ValueError(f"kernel file {path}: {error.strerror or error}.") from None
-    except Exception as error:  # NumPy parses the header as Python, with errors of every kind
-        if "regular file" in str(error):
-            raise
-        raise ValueError(
-            f"kernel file {path}: no array of numbers; write one with numpy.save(path, array)."
-        ) from None
+        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
+    except Exception:  # NumPy parses the header as Python, with errors of every kind
+        raise ValueError(f"kernel file {path}: no array of numbers; {help_}") from None
 
 
 def read_csv(path: str) -> Taps:
     """Return the kernel in a ``.csv`` file: rows of numbers."""
-    help_ = "write rows of equal length, with commas between the numbers."
+    help_ = "write rows of equal length, with the same mark between all numbers, as in 0.5, 0.25."
     data = content(path, help_)
     try:
         lines = [line for line in data.decode("utf-8-sig").splitlines() if line.strip()]
-        rows = [[number(p) for p in re.split(r"[,;\s]+", line.strip(" \t,;"))] for line in lines]
-        taps = np.array(rows)
+        lines = [line.strip(" \t,;") for line in lines]
+        marks = {mark.strip() for line in lines for mark in SEPARATOR.findall(line)}
+        if len(marks) > 1:  # 0,5; 0,5 may be two numbers with decimal commas: better not guessed
+            raise ValueError
+        taps = np.array([[number(part) for part in SEPARATOR.split(line)] for line in lines])
     except (ValueError, OverflowError):
         raise ValueError(f"kernel file {path}: no table of numbers; {help_}") from None
     return given(taps, path)
 
 
 def number(text: str) -> int | float:
-    """Return a written number, an int where it is one."""
+    """Return a written number, an int where it is one; Python's 1_0 is none."""
+    if not text.isascii() or "_" in text:
+        raise ValueError
     return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else float(text)
 
 
@@ -126,37 +125,57 @@ def read_json(path: str) -> Taps:
     try:
         value = json.loads(data)
         more = dict(value) if isinstance(value, dict) else {"taps": value}
-        taps = np.array(more.pop("taps"))
+        numbers = more.pop("taps")
+        if has_words(numbers):
+            raise ValueError
+        taps = np.array(numbers)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         raise ValueError(f"kernel file {path}: no table of numbers; {help_}") from None
     unknown = more.keys() - {"divisor", "anchor", "operation", "name"}
     if unknown:
-        raise ValueError(f"kernel file {path}: {', '.join(sorted(unknown))} is unknown; {help_}")
+        names = cut(", ".join(map(repr, sorted(unknown))))
+        raise ValueError(f"kernel file {path}: {names} is unknown; {help_}")
     if not more:
         return given(taps, path)
     array = checked(taps, path)
     divisor = more.pop("divisor", 1)
-    if isinstance(divisor, bool) or not isinstance(divisor, (int, float)) or not divisor > 0:
-        raise ValueError(f"kernel file {path}: divisor={divisor!r} must be a number more than 0.")
+    if (
+        isinstance(divisor, bool)
+        or not isinstance(divisor, (int, float))
+        or not (0 < divisor < float("inf"))
+    ):
+        raise ValueError(
+            f"kernel file {path}: divisor={cut(repr(divisor))} must be a finite number more than 0."
+        )
     name = more.pop("name", "given")
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
-        raise ValueError(f"kernel file {path}: name={name!r} must be a text of 1 to 60 letters.")
-    if isinstance(more.get("anchor", ()), list):
-        more["anchor"] = tuple(more.get("anchor", ()))
-    if array.dtype.kind in "iu" and isinstance(divisor, int):
-        more["divisor"] = divisor
-    else:
-        array = checked(array / divisor, path)
+        raise ValueError(
+            f"kernel file {path}: name={cut(repr(name))} must be a text of 1 to 60 letters."
+        )
+    if "anchor" in more:
+        anchor = more["anchor"]
+        if not isinstance(anchor, list) or not all(type(place) is int for place in anchor):
+            raise ValueError(
+                f"kernel file {path}: anchor={cut(repr(anchor))} must be whole numbers, one for "
+                "each axis, as in [1, 1]."
+            )
+        more["anchor"] = tuple(anchor)
     try:
+        if array.dtype.kind in "iu" and isinstance(divisor, int):
+            more["divisor"] = divisor
+        else:
+            array = checked(array / divisor, path)
         return Kernel.of(array, name, **more)
+    except OverflowError:
+        raise ValueError(
+            f"kernel file {path}: divisor={cut(repr(divisor))} is beyond every float."
+        ) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"kernel file {path}: {error}") from None
 
 
 def read_png(path: str) -> Taps:
     """Return the kernel in a ``.png`` file: grey values over their sum."""
-    import io
-
     from PIL import Image
 
     help_ = f"give a grey picture of at most {LARGEST_SIDE} x {LARGEST_SIDE} pixels."
@@ -190,6 +209,18 @@ def grey_values(picture: Any) -> NDArray[Any]:
     return np.asarray(picture if deep else picture.convert("L")).astype(np.int64)
 
 
+def has_words(value: Any) -> bool:
+    """Whether nested lists hold true or false, which NumPy would take for 1 and 0."""
+    if isinstance(value, list):
+        return any(map(has_words, value))
+    return isinstance(value, bool)
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text that is too long for an error's line."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
 READERS: dict[str, Callable[[str], Taps]] = {
     ".csv": read_csv,
     ".json": read_json,
@@ -206,18 +237,18 @@ def literal(text: str) -> Taps:
             raise ValueError
         taps = np.array(ast.literal_eval(f"{numbers}]"))
         scale = ast.literal_eval(divisor)
-        if taps.dtype.kind not in "if" or type(scale) not in (int, float):
+        if taps.dtype.kind not in "iuf" or type(scale) not in (int, float):
             raise ValueError
         if scale == 0 or not math.isfinite(scale):
             raise ValueError
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError):
         raise ValueError(
-            f"kernel {text!r} is not a table of numbers; write rows of equal length of plain "
+            f"kernel {cut(text)!r} is not a table of numbers; write rows of equal length of plain "
             "numbers, with a divisor at the end: [[0,-1,0],[-1,5,-1],[0,-1,0]] or [[1,2,1]]/4."
         ) from None
-    if taps.dtype.kind == "i" and taps.size and isinstance(scale, int) and scale > 0:
+    if taps.dtype.kind in "iu" and taps.size and isinstance(scale, int) and scale > 0:
         return Kernel("given", taps.shape, tuple(taps.ravel().tolist()), scale)
-    return checked(taps / scale, text)
+    return checked(taps / scale, cut(text))
 
 
 def given(taps: NDArray[Any], what: str) -> Taps:
