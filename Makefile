@@ -69,7 +69,7 @@ wheel-test: wheel
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: $(SOURCES) | .venv/bin/python
-	@echo "setting up .venv and compiling the library: a minute or three, once"
+	@echo "setting up .venv and compiling the library: some five minutes on two cores, once"
 	$(BIN)/pip install -q --editable .
 	@touch $@
 
