@@ -108,16 +108,15 @@ def test_nan_stays_where_the_kernel_meets_it():
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("kernel", [kernels.gaussian(1.3), kernels.edge, kernels.sharpen])
-def test_alpha_is_kept_and_transparent_neighbours_count_as_the_pixel_itself(
-    dtype, channels, kernel
-):
+def test_alpha_is_kept_and_weighs_the_neighbours(dtype, channels, kernel):
     x = numbers((12, 13, channels), dtype)
     top = colour.full_scale(dtype)
     y = image.filter(x, kernel)
     np.testing.assert_array_equal(y[:, :, -1], x[:, :, -1])
     c, a = x[:, :, :-1].astype(float), x[:, :, -1:] / top
     taps = np.asarray(kernel, float)
-    wanted = exact(a * c, taps) + c * (taps.sum() - exact(a, taps))
+    level = exact(a, np.abs(taps)) / np.abs(taps).sum()
+    wanted = exact(a * c, taps) / level + c * (taps.sum() - exact(a, taps) / level)
     if dtype == "float32":
         np.testing.assert_allclose(y[:, :, :-1], wanted, atol=1e-5)
     else:
@@ -132,6 +131,54 @@ def test_hidden_colours_do_not_bleed():
         y = image.filter(x, kernels.gaussian(1.5), alpha=alpha)
         seen = y[y[:, :, 3] > 8][:, :3].astype(int)
         assert np.abs(seen - [200, 100, 50]).max() <= 1, alpha
+
+
+OFF_CENTRE = kernels.Kernel.of([[3.0, -1.0, 0.5]], anchor=(0, 0))
+SHAPES = [kernels.box(5), kernels.sharpen, kernels.sobel_x, OFF_CENTRE, [[1, -2, 0.5]]]
+
+
+@pytest.mark.parametrize("kernel", SHAPES)
+@pytest.mark.parametrize("alpha", [1, 64, 128, 254])
+@pytest.mark.parametrize("linear", [False, True])
+def test_even_opacity_changes_no_colour(kernel, alpha, linear):
+    colours = numbers((12, 13, 3), "uint8")
+    x = np.dstack([colours, np.full((12, 13), alpha, np.uint8)])
+    y, wanted = (image.filter(each, kernel, linear=linear) for each in (x, colours))
+    assert np.abs(y[:, :, :3].astype(int) - wanted).max() <= 1  # where rounding meets a half
+    assert (y[:, :, :3] != wanted).mean() < 0.1
+    steep, opaque = (image.edges(each, linear=linear).magnitude for each in (x, colours))
+    np.testing.assert_allclose(steep, opaque, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("kernel", SHAPES)
+def test_how_faint_a_whole_picture_is_changes_no_colour(kernel):
+    x = numbers((12, 13, 4), "float32")
+    x[:, :6, 3] = 0
+    faint = x * np.array([1, 1, 1, 2.0**-40], np.float32)
+    y = image.filter(x, kernel)
+    np.testing.assert_array_equal(image.filter(faint, kernel)[:, :, :3], y[:, :, :3])
+
+
+@pytest.mark.parametrize("kernel", [*SHAPES, kernels.edge, [[0, 0], [0, 0]]])
+def test_one_colour_stays_one_under_any_alpha(kernel):
+    x = numbers((12, 13, 4), "float32")
+    x[:, :, :3] = [0.2, 0.5, 0.1]
+    x[3:8, 2:, 3] = 0
+    total = np.asarray(kernel, float).sum()
+    y = image.filter(x, kernel)[:, :, :3]
+    np.testing.assert_allclose(y, np.broadcast_to(total * x[0, 0, :3], y.shape), atol=1e-5)
+
+
+def test_an_unknown_colour_under_alpha_0_is_filled_in_by_an_average():
+    x = numbers((9, 9, 4), "float32")
+    x[:, :, 3] = 1
+    x[4, 4] = [np.nan, np.inf, np.nan, 0]
+    around = np.delete(x[3:6, 3:6, :3].reshape(9, 3), 4, axis=0)
+    y = image.filter(x, kernels.box(3))
+    np.testing.assert_allclose(y[4, 4, :3], around.mean(0), rtol=1e-5)
+    assert np.isfinite(y).all()
+    x[2, 2, 3] = np.nan  # an unknown opacity is not taken for none
+    assert np.isnan(image.filter(x, kernels.box(3))[1:4, 1:4, :3]).all()
 
 
 def test_filtered_alpha_is_premultiplied_filtering():

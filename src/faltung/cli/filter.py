@@ -57,7 +57,8 @@ class Filter:
     type=click.Choice(("keep", "filter")),
     default="keep",
     show_default=True,
-    help="Leave transparency as it is, or filter it, too.",
+    help="Leave transparency as it is, or filter it, too. Either way what is transparent counts "
+    "for nothing; kept, the pixel itself stands for it, and even opacity changes no colour.",
 )
 @click.option("--explain", is_flag=True, help="Print the plan: equation, method, cost.")
 def filter_command(

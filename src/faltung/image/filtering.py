@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 
 from faltung.dtypes import plain_array
-from faltung.image.colour import SIGNED, check_rule, decoded, from_linear, shown, to_linear
+from faltung.image.colour import (
+    SIGNED,
+    bands,
+    check_rule,
+    decoded,
+    extremes,
+    from_linear,
+    shown,
+    to_linear,
+)
 from faltung.image.formats import DTYPES, Array, ImageError, full_scale, has_alpha, is_picture
+from faltung.kernels.kernel import Kernel
 from faltung.ops import plan
 from faltung.planner import Plan
 from faltung.problem import kernel_array
@@ -30,7 +40,12 @@ class Laying:
     workers: int | None = None
 
     def __call__(
-        self, x: Array, kernel: Any, dtype: Any = None, fill: float | None = None
+        self,
+        x: Array,
+        kernel: Any,
+        dtype: Any = None,
+        fill: float | None = None,
+        anchor: tuple[int, ...] | None = None,
     ) -> Array:
         """Return the responses of one kernel, exact or as floats, or rounded to a dtype."""
         planned = plan(
@@ -39,6 +54,7 @@ class Laying:
             kernel,
             operation=self.operation,
             axes=(0, 1),
+            anchor=anchor,
             mode=self.mode,
             boundary=self.boundary,
             fill_value=self.fill_value if fill is None else fill,
@@ -145,9 +161,13 @@ def filter(
         What becomes of negative and too large results: see :func:`faltung.image.colour.shown`.
     alpha : {"keep", "filter"}
         Colours are filtered premultiplied (Porter and Duff, 1984): what is transparent counts for
-        nothing. ``"keep"`` leaves alpha, and a transparent neighbour counts as the pixel itself,
-        ``k * (a c) + c (sum(k) - k * a)``; ``"filter"`` filters alpha, too, and gives the colours
-        ``k * (a c) / k * a``. Beyond the edges a constant boundary is opaque.
+        nothing. ``"keep"`` leaves alpha and weighs the neighbours by how opaque they are among
+        each other: ``k * (a c) / A + c (sum(k) - k * a / A)``, where ``A = |k| * a / sum(|k|)`` is
+        how opaque it is under the kernel. What a transparent neighbour would give the pixel
+        itself gives, even opacity changes no colour, and an average stays one,
+        ``sum(k) (k * (a c)) / (k * a)``. Where all is transparent it is ``c sum(k)``.
+        ``"filter"`` filters alpha, too, and gives the colours ``k * (a c) / (k * a)``. Beyond the
+        edges a constant boundary is opaque.
     linear : bool
         Filter in linear light: see :mod:`faltung.image.colour`. Floats are taken to be linear.
 
@@ -269,12 +289,50 @@ def premultiplied(
     weighted = laying(product, kernel, fill=fill)
     covered = laying(opacity, kernel, fill=1)
     if alpha == "keep":
-        total = np.asarray(kernel_array(kernel)[0]).sum(dtype=np.float64)
-        missing = (total - covered).astype(colours.dtype)
-        return weighted + colours * missing[:, :, None], opacity
+        return replenished(colours, weighted, covered, kernel, opacity, laying), opacity
     covered = np.clip(covered, 0, 1)
     seen = covered > np.finfo(covered.dtype).eps * 16
     divided = np.divide(
         weighted, covered[:, :, None], out=np.zeros_like(weighted), where=seen[:, :, None]
     )
     return divided, covered
+
+
+def replenished(
+    colours: Array, weighted: Array, covered: Array, kernel: Any, opacity: Array, laying: Laying
+) -> Array:
+    """Return ``k * (a c) / A + c (sum(k) - k * a / A)``, of which the products are given.
+
+    ``A = |k| * a / sum(|k|)`` is how opaque it is under the kernel. Where nothing is, the pixel
+    stands for all of its neighbours: ``c sum(k)``.
+    """
+    taps = np.asarray(kernel_array(kernel)[0])
+    total = taps.sum(dtype=np.float64)
+    sizes = np.abs(taps.astype(np.float64))
+    # of taps without signs both are one number, so that nothing at all is left of the pixel
+    level = covered
+    if (taps < 0).any():
+        level = laying(opacity, sizes.astype(opacity.dtype), fill=1, anchor=anchor_of(kernel))
+    level = level / (sizes.sum() or 1)
+    # what rounding leaves of sums that are 0, however faint the whole picture is
+    rounding = np.finfo(opacity.dtype).eps * 16
+    nothing = rounding * extremes(opacity)[1]
+    out = np.empty(colours.shape, weighted.dtype)
+    for band in bands(colours):
+        empty = level[band] <= nothing
+        depth = np.where(empty, 1, level[band])
+        missing = total - np.where(empty, 0, covered[band] / depth)
+        # exactly 0 where no tap is negative: an unknown colour under alpha 0 is then filled in
+        missing[np.abs(missing) <= rounding * abs(total)] = 0
+        part = colours[band]
+        own = np.multiply(
+            part, missing[:, :, None], out=np.zeros_like(part), where=missing[:, :, None] != 0
+        )
+        given = np.where(empty[:, :, None], 0, weighted[band] / depth[:, :, None])
+        out[band] = given + own
+    return out
+
+
+def anchor_of(kernel: Any) -> tuple[int, ...] | None:
+    """Return a kernel's own anchor, where it has one."""
+    return kernel.anchor if isinstance(kernel, Kernel) else None
