@@ -162,7 +162,7 @@ def test_bmp_keeps_the_resolution_and_says_what_it_has_no_place_for(tmp_path):
 
 
 def test_exif_keeps_every_byte_but_the_orientation():
-    from faltung.image.picture import upright
+    from faltung.image.exif import upright
 
     data = exif(8).tobytes() + b"the maker's own bytes"
     again = upright(data)
@@ -171,6 +171,60 @@ def test_exif_keeps_every_byte_but_the_orientation():
     parsed = Image.Exif()
     parsed.load(again)
     assert parsed[274] == 1
+
+
+def exif_with_thumbnail(order, last):
+    """EXIF of 640 x 427 pixels, turned, with a thumbnail that is or is not the last in it."""
+    def entries(link, *given):
+        rows = b"".join(struct.pack(f"{order}HHII" if t[1] == 4 else f"{order}HHIHxx", *t)
+                        for t in given)  # fmt: skip
+        return struct.pack(f"{order}H", len(given)) + rows + struct.pack(f"{order}I", link)
+
+    # each directory's length is 6 and 12 for each entry
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    main = entries(8 + 54 + 30, (256, 4, 1, 640), (257, 3, 1, 427), (274, 3, 1, 6),
+                   (34665, 4, 1, 8 + 54))  # fmt: skip
+    details = entries(0, (0xA002, 4, 1, 640), (0xA003, 4, 1, 427))
+    preview = entries(0, (513, 4, 1, 8 + 54 + 30 + 30), (514, 4, 1, 9))
+    after = b"" if last else b"a note"
+    return b"Exif\0\0" + start + struct.pack(f"{order}I", 8) + main + details + preview + (
+        b"THUMBNAIL" + after
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_exif_describes_the_result(tmp_path, order, last, kind):
+    source, target = tmp_path / "a.jpg", tmp_path / f"b.{kind}"
+    data = exif_with_thumbnail(order, last)
+    photograph(size=(48, 32)).save(source, exif=data)
+    picture = image.load(source)
+    assert b"THUMBNAIL" not in picture.metadata.exif
+    assert picture.metadata.exif.endswith(b"a note") != last
+    image.save(target, picture)
+    assert b"THUMBNAIL" not in target.read_bytes()
+    with Image.open(target) as again:
+        found = again.getexif()
+        assert again.size == (32, 48)
+        assert found.get_ifd(0x8769)[0xA002] == 32
+        assert found.get_ifd(0x8769)[0xA003] == 48
+        assert (found[256], found[257]) == (32, 48)
+        assert found.get(274, 1) == 1
+        assert not found.get_ifd(1)
+
+
+def test_sizes_beyond_16_bits_and_thumbnails_that_lie():
+    from faltung.image.exif import sized, upright
+
+    data = exif_with_thumbnail("<", True)
+    parsed = Image.Exif()
+    parsed.load(sized(data, 100_000, 3))
+    assert (parsed[256], parsed[257]) == (100_000, 3)
+    for place in (0, 10, 1 << 31):  # over the header, over the entries, beyond the end
+        lies = data.replace(struct.pack("<I", 8 + 54 + 30 + 30), struct.pack("<I", place))
+        cleaned = upright(lies)
+        assert cleaned is None if place < 1 << 31 else cleaned.endswith(b"THUMBNAIL")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])

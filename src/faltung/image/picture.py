@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from faltung.image.formats import Array
 
-EXIF = b"Exif\0\0"  # what EXIF begins with in a JPEG, and here
-ORIENTATION = 274  # EXIF 2.32, section 4.6.4
 LONGEST_SEGMENT = 65533  # bytes of a JPEG's marker segment
 RESOLUTIONS = (0.1, 65535.0)  # dots per inch that every format can write down
 
@@ -27,7 +24,8 @@ class Metadata:
     dpi : pair of float, or None
         Dots per inch along the width and the height.
     exif : bytes or None
-        EXIF, byte for byte as it was but for its orientation, which is 1: the pixels are upright.
+        EXIF, byte for byte as it was but for its orientation, which is 1 (the pixels are upright),
+        and its thumbnail, which is left out. The sizes in it are those of what is written.
     subsampling : int or None
         Of a JPEG's colours, as Pillow counts them: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
     """
@@ -74,33 +72,6 @@ class Picture:
     def animated(self) -> bool:
         """Whether the frames follow each other in time."""
         return len(self.frames) > 1 and len(self.durations) == len(self.frames)
-
-
-def upright(exif: bytes) -> bytes | None:
-    """Return EXIF with its orientation set to 1, or None where it is broken.
-
-    Only that number changes: the offsets inside, those of makers' notes among them, stay true.
-
-    Examples
-    --------
-    >>> upright(b"no EXIF") is None
-    True
-    """
-    body = bytearray(exif.removeprefix(EXIF))
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(body[:4]))
-    try:
-        if order is None:
-            return None
-        (start,) = struct.unpack_from(f"{order}I", body, 4)
-        (count,) = struct.unpack_from(f"{order}H", body, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, values = struct.unpack_from(f"{order}HHI", body, entry)
-            if tag == ORIENTATION:  # one SHORT, whatever the entry claims
-                struct.pack_into(f"{order}HIHH", body, entry + 2, 3, 1, 1, 0)
-                del values
-    except struct.error:
-        return None
-    return EXIF + bytes(body)
 
 
 def resolution(dpi: Any) -> tuple[float, float] | None:

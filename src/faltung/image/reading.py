@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PpmImagePlugin, UnidentifiedImageError
 
 from faltung.image import jpeg, tiff
+from faltung.image.exif import EXIF, ORIENTATION, upright
 from faltung.image.formats import (
     LARGEST,
     READABLE,
@@ -23,7 +24,7 @@ from faltung.image.formats import (
     check_pixels,
     extra,
 )
-from faltung.image.picture import EXIF, ORIENTATION, Metadata, Picture, profile, resolution, upright
+from faltung.image.picture import Metadata, Picture, profile, resolution
 
 BAND = 1 << 20  # bytes taken out of Pillow's memory at a time: what stays in cache
 PLAIN = ("L", "LA", "RGB", "RGBA")

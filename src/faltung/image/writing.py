@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from faltung.image import jpeg, tiff
+from faltung.image.exif import sized
 from faltung.image.formats import FORMATS, HOLDS, Array, ImageError, extra, has_alpha, is_picture
 from faltung.image.picture import LONGEST_SEGMENT, Metadata, Picture, fits
 
@@ -129,7 +130,8 @@ def save(
     """Write all the frames or pages of a picture, with what it says beside its pixels.
 
     The colour profile, the resolution and EXIF are kept where the format has a place for them, an
-    animation's durations in PNG and WebP, a JPEG's subsampling in JPEG.
+    animation's durations in PNG and WebP, a JPEG's subsampling in JPEG. The sizes that EXIF states
+    become those of the first frame.
 
     Parameters
     ----------
@@ -235,6 +237,8 @@ def kept(metadata: Metadata, kind: str, array: Array) -> tuple[Metadata, list[st
     if metadata.icc and not fits(metadata.icc, grey):
         notes.append("its colour profile is not for these colours and was left out")
         metadata = replace(metadata, icc=None)
+    if metadata.exif:
+        metadata = replace(metadata, exif=sized(metadata.exif, array.shape[1], array.shape[0]))
     if metadata.exif and kind == "JPEG" and len(metadata.exif) > LONGEST_SEGMENT:
         notes.append("its EXIF is too long for a JPEG and was left out")
         metadata = replace(metadata, exif=None)
