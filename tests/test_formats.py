@@ -175,6 +175,7 @@ def test_exif_keeps_every_byte_but_the_orientation():
 
 def exif_with_thumbnail(order, last):
     """EXIF of 640 x 427 pixels, turned, with a thumbnail that is or is not the last in it."""
+
     def entries(link, *given):
         rows = b"".join(struct.pack(f"{order}HHII" if t[1] == 4 else f"{order}HHIHxx", *t)
                         for t in given)  # fmt: skip
@@ -187,8 +188,14 @@ def exif_with_thumbnail(order, last):
     details = entries(0, (0xA002, 4, 1, 640), (0xA003, 4, 1, 427))
     preview = entries(0, (513, 4, 1, 8 + 54 + 30 + 30), (514, 4, 1, 9))
     after = b"" if last else b"a note"
-    return b"Exif\0\0" + start + struct.pack(f"{order}I", 8) + main + details + preview + (
-        b"THUMBNAIL" + after
+    return (
+        b"Exif\0\0"
+        + start
+        + struct.pack(f"{order}I", 8)
+        + main
+        + details
+        + preview
+        + (b"THUMBNAIL" + after)
     )
 
 
@@ -271,7 +278,7 @@ def test_a_profile_for_other_colours_is_left_out(tmp_path):
     metadata = image.Metadata(icc=ICC)
     grey = image.Picture((np.zeros((3, 4), np.uint8),), metadata=metadata)
     assert image.save(tmp_path / "a.png", grey) == (
-        "its colour profile is not for these colours and was left out",
+        "its colour profile is for RGB, the result is grey: it was left out",
     )
 
 

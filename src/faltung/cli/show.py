@@ -54,24 +54,28 @@ def drawn(content: bytes, way: str) -> str:
     return "".join(messages) + "\n"
 
 
-def show(path: Path) -> None:
-    """Show a picture file; where nothing can, say where it is."""
+def show(path: Path) -> bool:
+    """Show a picture file, and return whether the terminal drew it: then nobody needs the file.
+
+    Where nothing can show it, say where it is.
+    """
     way = protocol(os.environ) if sys.stdout is not None and sys.stdout.isatty() else ""
     if way:
         from PIL import Image
 
-        from faltung.image import read
-        from faltung.image.sheets import eight_bits
+        from faltung.image import converted, load
 
-        picture = Image.fromarray(eight_bits(read(path)))
+        first = converted(load(path).frames[0], "uint8")
+        picture = Image.fromarray(first)
         picture.thumbnail((WIDEST, WIDEST))
         content = io.BytesIO()
         picture.save(content, "PNG")
         click.echo(drawn(content.getvalue(), way), nl=False, color=True)
-        return
+        return True
     if sys.platform == "linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         say(f"there is no screen to show {path} on.", "note", "yellow")
     elif click.launch(str(path)) != 0:
         say(f"no viewer was found; look at {path}.", "note", "yellow")
+    return False

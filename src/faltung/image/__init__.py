@@ -8,6 +8,7 @@ reads and writes; what it cannot hold, such as colours of 16 bits, goes through 
 tifffile, which the extra ``faltung[deep]`` brings.
 """
 
+from faltung.image.converting import converted, flattened
 from faltung.image.filtering import SIGNED, filter, filter_plan, filter_plans
 from faltung.image.formats import FORMATS, LARGEST, ImageError
 from faltung.image.gradients import Edges, edges
@@ -27,11 +28,13 @@ __all__ = [
     "check_target",
     "compare",
     "contact_sheet",
+    "converted",
     "edges",
     "encode",
     "filter",
     "filter_plan",
     "filter_plans",
+    "flattened",
     "load",
     "loads",
     "read",

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from faltung.dtypes import plain_array
 from faltung.image.colour import (
     SIGNED,
     bands,
@@ -19,7 +18,8 @@ from faltung.image.colour import (
     shown,
     to_linear,
 )
-from faltung.image.formats import DTYPES, Array, ImageError, full_scale, has_alpha, is_picture
+from faltung.image.converting import dtype_of, scaled
+from faltung.image.formats import Array, ImageError, checked, full_scale, has_alpha
 from faltung.kernels.kernel import Kernel
 from faltung.ops import plan
 from faltung.planner import Plan
@@ -138,6 +138,7 @@ def filter(
     signed: str = "clip",
     alpha: str = "keep",
     linear: bool = False,
+    dtype: Any = None,
     workers: int | None = None,
 ) -> Array:
     """Filter a picture with a kernel, or several one after another, laid on it as they are written.
@@ -170,11 +171,15 @@ def filter(
         edges a constant boundary is opaque.
     linear : bool
         Filter in linear light: see :mod:`faltung.image.colour`. Floats are taken to be linear.
+    dtype : dtype, optional
+        Of the result, as in :func:`faltung.image.converted`; by default the picture's. What is
+        scaled is what the kernels give, which is rounded once.
 
     Returns
     -------
     ndarray
-        Of the picture's dtype; whole numbers are rounded half to even and saturated.
+        Whole numbers are rounded half to even and saturated; floats are never clipped, so that
+        negative results stay negative.
 
     Raises
     ------
@@ -203,32 +208,24 @@ def filter(
             f'a picture with alpha keeps its size: use mode="same", not {mode!r}, or '
             'alpha="filter".'
         )
-    dtype = picture.dtype
+    dtype, after = picture.dtype, dtype_of(dtype, picture.dtype)
     if not 0 <= fill_value <= full_scale(dtype) and dtype.kind == "u":
         raise ImageError(
             f"fill_value={fill_value!r} must be from 0 to {full_scale(dtype):.0f} for {dtype}."
         )
     laying = Laying(operation, mode, boundary, fill_value, workers)
-    if not clear and not linear and signed == "clip":  # the last plan rounds and saturates itself
+    if (
+        not clear and not linear and signed == "clip" and after == dtype
+    ):  # the last plan rounds and saturates itself
         for each in kernels[:-1]:
             picture = laying(picture, each)
         return laying(picture, kernels[-1], dtype)
     values, opacity = responses(picture, kernels, laying, alpha=alpha, linear=linear)
-    result = shown(values, dtype, signed)
+    result = shown(scaled(values, dtype, after), after, signed)
     if opacity is None:
         return result
-    return np.concatenate([result, shown(opacity, dtype, "clip")[:, :, None]], axis=2)
-
-
-def checked(picture: Any) -> Array:
-    """Return a picture in the machine's byte order, or raise."""
-    picture = plain_array(picture, "picture")
-    if not is_picture(picture):
-        raise ImageError(
-            f"a picture is {', '.join(DTYPES)}, (H, W) or (H, W, C); got {picture.dtype} "
-            f"{picture.shape}."
-        )
-    return np.asarray(picture.astype(picture.dtype.newbyteorder("="), copy=False))
+    clearness = shown(scaled(opacity, dtype, after), after, "clip")
+    return np.concatenate([result, clearness[:, :, None]], axis=2)
 
 
 def responses(

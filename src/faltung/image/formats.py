@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.dtypes import plain_array
+
 Array = NDArray[Any]
 
 FORMATS = {
@@ -41,19 +43,22 @@ class Format:
     alpha : bool
     animated : bool
         Whether it keeps several frames with their durations.
+    quality : bool
+        Whether it can be written with losses, the fewer the higher a number from 1 to 100.
     """
 
     dtypes: tuple[str, ...] = ("uint8",)
     alpha: bool = False
     animated: bool = False
+    quality: bool = False
 
 
 HOLDS = {
     "PNG": Format(("uint8", "uint16"), alpha=True, animated=True),
-    "JPEG": Format(),
+    "JPEG": Format(quality=True),
     "TIFF": Format(DTYPES, alpha=True),
     "BMP": Format(),
-    "WEBP": Format(alpha=True, animated=True),
+    "WEBP": Format(alpha=True, animated=True, quality=True),
     "PPM": Format(("uint8", "uint16")),
 }
 
@@ -85,6 +90,17 @@ def check_pixels(name: object, width: int, height: int, limit: int, before: int 
 def is_picture(array: Array) -> bool:
     """Whether an array has a picture's axes and numbers, in any byte order."""
     return array.ndim in (2, 3) and array.dtype.newbyteorder("=").name in DTYPES
+
+
+def checked(picture: Any) -> Array:
+    """Return a picture in the machine's byte order, or raise."""
+    picture = plain_array(picture, "picture")
+    if not is_picture(picture):
+        raise ImageError(
+            f"a picture is {', '.join(DTYPES)}, (H, W) or (H, W, C); got {picture.dtype} "
+            f"{picture.shape}."
+        )
+    return np.asarray(picture.astype(picture.dtype.newbyteorder("="), copy=False))
 
 
 def has_alpha(array: Array) -> bool:

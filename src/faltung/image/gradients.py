@@ -11,8 +11,12 @@ import numpy as np
 
 from faltung import kernels
 from faltung.image.colour import bands, shown
-from faltung.image.filtering import Laying, check_kernel, checked, responses
-from faltung.image.formats import Array, ImageError, full_scale
+from faltung.image.converting import dtype_of, scaled
+from faltung.image.filtering import Laying, check_kernel, responses
+from faltung.image.formats import Array, ImageError, checked, full_scale
+from faltung.kernels.kernel import Kernel
+
+SHOWN = ("clip", "stretch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,12 @@ class Edges:
         rescaled, so that a step of 255 under Sobel's kernels comes to 1020.
     dtype : dtype
         Of the picture.
+    magnitude : ndarray
+        (H, W) float32, ``hypot(across, down)``: how steep it is.
+    direction : ndarray
+        (H, W) float32, ``atan2(down, across)``: where it gets brighter.
+
+    ``picture()`` returns the magnitude as a grey picture, ``coloured()`` both as an RGB picture.
     """
 
     across: Array
@@ -52,9 +62,27 @@ class Edges:
         """
         return np.arctan2(self.down, self.across)
 
-    def picture(self, signed: str = "clip") -> Array:
-        """Return the magnitude as a grey picture, by a rule of :func:`faltung.image.filter`."""
-        return shown(self.magnitude, self.dtype, signed)
+    def picture(self, signed: str = "clip", dtype: Any = None) -> Array:
+        """Return the magnitude as a grey picture.
+
+        Parameters
+        ----------
+        signed : {"clip", "stretch"}
+            Saturate, or make the steepest place white, as in :func:`faltung.image.filter`.
+        dtype : dtype, optional
+            Of the result, as in :func:`faltung.image.converted`; by default the picture's.
+
+        Raises
+        ------
+        ImageError
+            Where there is no such rule or dtype.
+        """
+        if signed not in SHOWN:
+            raise ImageError(
+                f"signed={signed!r} must be one of {', '.join(SHOWN)}: how steep it is has no sign."
+            )
+        after = dtype_of(dtype, self.dtype)
+        return shown(scaled(self.magnitude, self.dtype, after), after, signed)
 
     def coloured(self) -> Array:
         """Return uint8 RGB: the hue is the direction, the brightness the clipped magnitude.
@@ -119,6 +147,12 @@ def edges(
     ([[0.0, 36.0, 36.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]])
     """
     picture = checked(picture)
+    if isinstance(pair, Kernel) or not isinstance(pair, (Sequence, np.ndarray)):
+        name = f"the kernel {pair.name}" if isinstance(pair, Kernel) else repr(pair)
+        raise ImageError(
+            f"edges take a pair of kernels, for x and y; got {name}. Give two, as in "
+            '("sobel.x", "sobel.y"), or "sobel" for these.'
+        )
     both = [f"{pair}.x", f"{pair}.y"] if isinstance(pair, str) else list(pair)
     if len(both) != 2:
         raise ImageError(f"edges take a pair of kernels, for x and y; got {len(both)}.")

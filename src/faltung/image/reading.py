@@ -32,7 +32,7 @@ WORDS = {
     "1": ("L", "black and white became grey"),
     "P": ("RGB", "a palette became RGB"),
     "PA": ("RGBA", "a palette became RGB"),
-    "CMYK": ("RGB", "CMYK became RGB, without regard to its colour profile"),
+    "CMYK": ("RGB", "CMYK became RGB"),
     "YCbCr": ("RGB", "YCbCr became RGB"),
     "RGBX": ("RGB", "a fourth channel without a meaning was left out"),
     "RGBa": ("RGBA", ""),  # premultiplied: the same colours
@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> Array:
     >>> read(PHOTOGRAPH).shape
     (300, 451, 3)
     """
-    path = Path(path)
+    path = checked_path(path)
     with reading(path, max_pixels), path.open("rb") as file:
         picture, several = decode(file, path, max_pixels, every=False)
     if several:
@@ -103,7 +103,7 @@ def load(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> Picture:
     >>> picture.kind, len(picture.frames), picture.notes
     ('PNG', 1, ())
     """
-    path = Path(path)
+    path = checked_path(path)
     with reading(path, max_pixels), path.open("rb") as file:
         return decode(file, path, max_pixels)[0]
 
@@ -116,6 +116,11 @@ def loads(content: bytes, *, name: str = "the data", max_pixels: int = LARGEST) 
     >>> loads(b"P5 2 1 255 ab").frames[0].tolist()
     [[97, 98]]
     """
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise ImageError(
+            f"loads takes the bytes of a file; got {type(content).__name__}. Paths are for "
+            "image.load."
+        )
     with telling(name, max_pixels):
         return decode(io.BytesIO(content), name, max_pixels)[0]
 
@@ -129,7 +134,7 @@ def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[in
     >>> size(PHOTOGRAPH)
     (451, 300, 1)
     """
-    path = Path(path)
+    path = checked_path(path)
     with reading(path, max_pixels), path.open("rb") as file:
         try:
             with opened(file, path, max_pixels) as picture:
@@ -142,6 +147,20 @@ def size(path: str | os.PathLike[str], *, max_pixels: int = LARGEST) -> tuple[in
                 width, height = pages[0].imagewidth, pages[0].imagelength
                 check_pixels(path, width, height, max_pixels)
                 return width, height, len(pages)
+
+
+def checked_path(path: Any) -> Path:
+    """Return where to read, or raise."""
+    if isinstance(path, (str, os.PathLike)):
+        return Path(path)
+    instead = (
+        "Bytes of a file are read with image.loads."
+        if isinstance(path, (bytes, bytearray, memoryview))
+        else "The bytes of an open file are read with image.loads(file.read())."
+        if hasattr(path, "read")
+        else "An array is a picture already; image.loads reads the bytes of a file."
+    )
+    raise ImageError(f"a picture is read from a path; got {type(path).__name__}. {instead}")
 
 
 # ---- errors ----------------------------------------------------------------------------------
@@ -374,6 +393,8 @@ def pixels(picture: Image.Image, name: object) -> tuple[Array, str]:
     if mode in ("I", "F"):
         return np.array(picture), ""
     to, note = WORDS.get(mode, ("RGB", f"{mode} became RGB"))
+    if mode == "CMYK" and profile(picture.info):
+        note += ", without regard to its colour profile"
     if "transparency" in picture.info:  # a colour or a palette's entries that mean nothing
         to = "LA" if mode in ("1", "L") else "RGBA"
         note = note if mode in WORDS else ""

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faltung import kernels
-from faltung.image.colour import shown
-from faltung.image.filtering import checked, filter
-from faltung.image.formats import Array, ImageError, full_scale
+from faltung.image.converting import converted, flattened
+from faltung.image.filtering import filter
+from faltung.image.formats import Array, ImageError, checked
 
 MARGIN, CAPTION = 24, 58
 TALLEST = 4  # times the width: the thinnest pictures get narrower instead
@@ -27,7 +27,7 @@ def contact_sheet(
     Parameters
     ----------
     pictures : sequence of (title, note, picture)
-        The pictures are uint8, (H, W) or (H, W, C).
+        The pictures are uint8, (H, W) or (H, W, C); those with alpha are laid on white.
     columns : int
         Pictures in a row.
     width : int
@@ -56,7 +56,7 @@ def contact_sheet(
         if array.dtype != np.uint8 or array.size == 0:
             raise ImageError(f"{title}: a contact sheet takes uint8 pictures; got {array.dtype}.")
         check_channels(array, title)
-        plane = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+        plane = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else flattened(array)
         filtering = Image.Resampling.LANCZOS
         thumb = Image.fromarray(plane).convert("RGB").resize(fitted(plane, width), filtering)
         scaled.append((title, note, thumb))
@@ -122,7 +122,8 @@ def compare(
 ) -> Array:
     """Return a contact sheet of a picture and what each of some kernels makes of it.
 
-    Every kernel is applied to the picture at its full size; only the sheet is small.
+    Every kernel is applied to the picture at its full size; only the sheet is small. What is
+    transparent is laid on white.
 
     Parameters
     ----------
@@ -155,13 +156,13 @@ def compare(
     picture = checked(picture)
     check_channels(picture, title)
     height, across = picture.shape[:2]
-    entries = [(title, f"{across} x {height} pixels, {picture.dtype}", eight_bits(picture))]
+    entries = [(title, f"{across} x {height} pixels, {picture.dtype}", converted(picture, "uint8"))]
     for each in listed(chosen) if isinstance(chosen, str) else list(chosen):
         kernel = kernels.parse(each) if isinstance(each, str) else each
         name = each if isinstance(each, str) else str(getattr(kernel, "name", "given"))
         size = " x ".join(map(str, np.shape(kernel)))
         filtered = filter(picture, kernel, **options)
-        entries.append((name, f"{size} taps", eight_bits(filtered)))
+        entries.append((name, f"{size} taps", converted(filtered, "uint8")))
     return contact_sheet(entries, columns=columns, width=width)
 
 
@@ -186,11 +187,3 @@ def listed(text: str) -> list[str]:
     if not all(parts):
         raise ImageError(f"{text!r} names no kernel between two commas; write edge,gaussian:3.")
     return parts
-
-
-def eight_bits(picture: Array) -> Array:
-    """Return a picture as uint8, for looking at: full brightness becomes 255."""
-    if picture.dtype == np.uint8:
-        return picture
-    scale = 255 / full_scale(picture.dtype)
-    return shown(np.nan_to_num(picture * scale), np.uint8, "clip")
