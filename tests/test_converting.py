@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faltung import image, kernels
-from faltung.image import colour
+from faltung.image import colour, tiff
 from faltung.image.formats import DTYPES, full_scale
 
 RNG = np.random.default_rng(26)
@@ -196,3 +196,35 @@ def test_pages_that_are_no_animation_say_so(tmp_path):
     (note,) = image.save(tmp_path / "a.png", pages)
     assert note.startswith("pages without durations are no animation")
     assert note.endswith("of 2 frames the first was written")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_equal_frames_become_one_that_is_shown_as_long(kind):
+    shades = [0, 0, 1, 1, 1, 2, 0]
+    frames = tuple(np.full((8, 8, 3), 40 * shade, np.uint8) for shade in shades)
+    times = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0)
+    content, notes = image.encode(image.Picture(frames, durations=times, loop=3), kind)
+    again = image.loads(bytes(content))
+    assert (again.durations, again.loop, notes) == ((30, 120, 60, 70), 3, ())
+    still = image.Picture(frames[:2], durations=times[:2])
+    content, notes = image.encode(still, kind)
+    assert len(image.loads(bytes(content)).frames) == 1
+    assert notes == (
+        "frames that are all equal are a still picture: of 2 frames the first was written",
+    )
+
+
+def test_each_page_of_a_tiff_is_looked_at_once(monkeypatch):
+    pages = tuple(np.full((2, 3), number % 256, np.uint8) for number in range(240))
+    content, _ = image.encode(image.Picture(pages), "TIFF")
+    again = image.loads(bytes(content)).frames
+    assert len(again) == 240
+    assert all(np.array_equal(a, b) for a, b in zip(again, pages, strict=True))
+    walked = []
+    writer = tiff.Pages
+    monkeypatch.setattr(writer, "_read", lambda self, n, real=writer._read: (
+        walked.append(n), real(self, n))[1])  # fmt: skip
+    image.encode(image.Picture(pages[:60]), "TIFF")
+    few = len(walked)
+    image.encode(image.Picture(pages), "TIFF")
+    assert len(walked) - few < 3.3 * few  # four times the pages: four times the reads, not 16

@@ -13,7 +13,7 @@ from faltung.image.formats import DTYPES, Array, ImageError, checked, full_scale
 WHITE = "white"
 
 
-def dtype_of(given: Any, before: Any) -> np.dtype[Any]:
+def dtype_of(given: Any, source: Any) -> np.dtype[Any]:
     """Return the dtype that is meant: ``"float"`` is one of as many bits as are needed.
 
     Examples
@@ -21,7 +21,7 @@ def dtype_of(given: Any, before: Any) -> np.dtype[Any]:
     >>> dtype_of("float", "uint16"), dtype_of("float", "int32"), dtype_of(None, "uint8")
     (dtype('float32'), dtype('float64'), dtype('uint8'))
     """
-    before = np.dtype(before)
+    before: np.dtype[Any] = np.dtype(source)
     if given is None:
         return before
     if isinstance(given, str) and given == "float":

@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from faltung.image.formats import Array, ImageError, check_pixels, extra, is_picture
 from faltung.image.picture import Metadata, Picture, profile, resolution
@@ -298,6 +298,27 @@ def needs_tifffile(array: Array) -> bool:
     """Whether Pillow cannot write a page."""
     name = array.dtype.name
     return name != "uint8" and not (array.ndim == 2 and name in ("uint16", "int32", "float32"))
+
+
+class Pages(TiffImagePlugin.AppendingTiffWriter):
+    """Pillow's writer of pages, which would walk from the first to the last for each new one."""
+
+    last = 0  # where the last page found so far says where the next one is
+
+    def skipIFDs(self) -> None:  # noqa: N802
+        """Walk on from the last page that was found."""
+        if self.last:
+            self.f.seek(self.last)
+        super().skipIFDs()
+        self.last = self.whereToWriteNewIFDOffset or 0
+
+
+def append_pages(file: BinaryIO, frames: Sequence[Array], options: dict[str, Any]) -> None:
+    """Write pages with Pillow, one after another."""
+    with Pages(file) as pages:
+        for array in frames:
+            Image.fromarray(array).save(cast(BinaryIO, pages), "TIFF", **options)
+            pages.newFrame()
 
 
 def encode(file: BinaryIO, frames: Sequence[Array], metadata: Metadata) -> None:

@@ -229,11 +229,11 @@ def encode(
     for array in frames:
         check_picture(path, kind, array)
     if frames_held(picture, kind) < len(frames):
-        why = (
-            f"pages without durations are no animation, and {kind} holds no others"
-            if HOLDS[kind].animated
-            else f"{kind} holds one picture"
-        )
+        why = f"{kind} holds one picture"
+        if HOLDS[kind].animated:
+            why = f"pages without durations are no animation, and {kind} holds no others"
+        if HOLDS[kind].animated and picture.animated:
+            why = "frames that are all equal are a still picture"
         notes.append(f"{why}: of {len(frames)} frames the first was written")
         frames = frames[:1]
     elif picture.animated and kind == "TIFF":
@@ -259,8 +259,17 @@ def encode(
 
 
 def frames_held(picture: Picture, kind: str) -> int:
-    """Return how many of a picture's frames or pages a format holds: all, or the first."""
-    several = kind == "TIFF" or (HOLDS[kind].animated and picture.animated)
+    """Return how many of a picture's frames or pages a format holds: all, or the first.
+
+    Equal frames that follow each other become one, as long as all of them: of frames that are all
+    equal no animation is left.
+    """
+    first = picture.frames[0]
+    several = kind == "TIFF" or (
+        HOLDS[kind].animated
+        and picture.animated
+        and not all(np.array_equal(first, array) for array in picture.frames[1:])
+    )
     return len(picture.frames) if several else 1
 
 
@@ -334,6 +343,9 @@ def encoded(
         durations, loop = timing
         if durations:
             options.update(duration=[round(d) for d in durations], loop=loop)
+        if len(frames) > 1 and kind == "TIFF":
+            tiff.append_pages(file, frames, options)
+            return file.getbuffer()
         if len(frames) > 1:
             rest = [Image.fromarray(array) for array in frames[1:]]
             options.update(save_all=True, append_images=rest)
