@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,9 @@ def dtype_of(given: Any, source: Any) -> np.dtype[Any]:
         return before
     if isinstance(given, str) and given == "float":
         return before if before.kind == "f" else np.dtype(f"f{4 if before.itemsize < 4 else 8}")
-    try:
+    found: np.dtype[Any] | None = None
+    with suppress(TypeError):
         found = np.dtype(given)
-    except TypeError:
-        found = None
     if found is None or found.name not in DTYPES:
         raise ImageError(f"dtype={given!r} must be float or one of {', '.join(DTYPES)}.")
     return found
