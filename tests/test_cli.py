@@ -131,7 +131,7 @@ def test_demo_writes_every_picture_and_the_sheet(tmp_path, capsys):
     ["edges", "PHOTO", "-k", "edge", "-k", "edge", "-k", "edge", "-o", "OUT/a.png"],
     ["compare", "PHOTO", "-k", "edge,,sharpen", "-o", "OUT/a.png"],
     ["compare", "PHOTO", "-k", "edge", "-o", "OUT/a.xyz"],
-    ["filter", "PHOTO", "-k", "edge", "-o", "OUT/no/a.png"],
+    ["filter", "PHOTO", "-k", "edge", "-o", "OUT/broken.png/a.png"],
     ["filter", "PHOTO", "-k", "edge", "-o", "/proc/a.png"],
     ["filter", "PHOTO", "-k", "edge", "-o", "OUT/a.png", "--mode", "big"],
     ["filter", "PHOTO", "-k", "edge", "-o", "OUT/a.png", "--boundary", "mirror"],

@@ -8,20 +8,38 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
-import numpy as np
 
 from faltung import image, native
-from faltung.cli.common import FORMATS, Interrupted, fail, printable, say
-from faltung.cli.jobs import STREAM, Job, Jobs, plan_jobs
+from faltung.cli.common import FORMATS, STREAM, Interrupted, fail, printable, say
+from faltung.cli.jobs import Job, Jobs, plan_jobs
 from faltung.cli.pool import Failure, each
+from faltung.cli.show import passing, show
+from faltung.image.formats import HOLDS, Array
+from faltung.image.writing import (
+    check_picture,
+    check_place,
+    check_quality,
+    format_of,
+    frames_held,
+)
 
 KINDS = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "webp": "WEBP", "bmp": "BMP", "pnm": "PPM"}
 MOST_BYTES = 8  # for each pixel of the limit: how much of standard input is read
 
-Change = Callable[[np.ndarray[Any, Any], int], np.ndarray[Any, Any]]
+
+class Change(Protocol):
+    """What a command makes of a frame."""
+
+    def __call__(self, frame: Array, threads: int) -> Array:
+        """Return the result."""
+        ...
+
+    def sample(self, frame: Array) -> Array:
+        """Return a pixel as the result has it: to find out early whether it can be written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +49,7 @@ class Files:
     files: Sequence[str]
     output: str | None
     kind: str | None
-    quality: int
+    quality: int | None
     skip_existing: bool
     max_pixels: int
     workers: int | None
@@ -63,7 +81,7 @@ class Task:
     """
 
     change: Change
-    quality: int
+    quality: int | None
     max_pixels: int
     kind: str | None = None
     threads: int = 1
@@ -76,29 +94,30 @@ class Task:
             picture = image.load(job.source, max_pixels=self.max_pixels)
         target = Path(job.target)
         if job.target != STREAM:
-            if job.folder:
-                make_folder(target.parent)
-            image.check_target(target, self.sample(picture.frames[0]))
+            check_picture(target, format_of(target), self.change.sample(picture.frames[0]))
+            make_folder(target.parent)
+            check_place(target)
         start = time.perf_counter()
         frames = tuple(self.change(frame, self.threads) for frame in picture.frames)
         seconds = time.perf_counter() - start
         result = replace(picture, frames=frames)
-        content = b""
+        content, notes = b"", picture.notes
+        kind = KINDS[self.kind] if self.kind else picture.kind
+        if picture.kind not in image.FORMATS.values() and not self.kind:
+            kind = "PNG"
+            if job.target == STREAM or job.folder:
+                notes += (f"{picture.kind} is only read: the result is a PNG",)
         if job.target == STREAM:
-            kind = KINDS[self.kind] if self.kind else picture.kind
-            notes: tuple[str, ...] = ()
-            if kind not in image.FORMATS.values():
-                kind, notes = "PNG", (f"{kind} is only read: the result is a PNG",)
             encoded, more = image.encode(result, kind, quality=self.quality)
-            content, notes = bytes(encoded), notes + more
+            content = bytes(encoded)
         else:
-            notes = image.save(target, result, quality=self.quality)
+            kind = format_of(target)
+            # of the pictures in a folder only some may have a quality
+            quality = self.quality if HOLDS[kind].quality or not job.folder else None
+            more = image.save(target, result, quality=quality)
         height, width = frames[0].shape[:2]
-        return Done((width, height), len(frames), seconds, (*picture.notes, *notes), content)
-
-    def sample(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return a pixel as the result has it: to find out early whether it can be written."""
-        return self.change(frame[:1, :1], 1) if getattr(self.change, "reshapes", False) else frame
+        held = frames_held(result, kind)
+        return Done((width, height), held, seconds, (*notes, *more), content)
 
 
 def standard_input(max_pixels: int) -> bytes:
@@ -115,6 +134,14 @@ def standard_input(max_pixels: int) -> bytes:
     return content
 
 
+def check_stream() -> None:
+    """Raise where standard output takes no picture."""
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed; name a file with -o.")
+    if sys.stdout.isatty():
+        raise click.UsageError("the picture would go to the terminal; write > FILE or -o FILE.")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those it is in."""
     try:
@@ -129,12 +156,26 @@ def run(options: Files, change: Change, before: Callable[[Job], None] | None = N
     One picture that cannot be done is an error and status 2. Of several, those that cannot be done
     are reported, the others are done, and the status is 1.
     """
-    output = shown_output(options)
+    if options.output is not None:
+        return run_into(options.output, options, change, before)
+    if not options.show:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    if len(options.files) > 1:
+        raise click.UsageError("--show without -o takes a single picture.")
+    with passing("result" + FORMATS[options.kind or "png"]) as output:
+        return run_into(output, options, change, before)
+
+
+def run_into(
+    output: str, options: Files, change: Change, before: Callable[[Job], None] | None
+) -> int:
+    """Do what :func:`run` does, once it is known where to."""
+    if options.show and output == STREAM:
+        raise click.UsageError("--show needs a file; leave out -o - or --show.")
     jobs = plan_jobs(options.files, output, options.kind)
-    if output == STREAM and sys.stdout is None:
-        raise click.UsageError("standard output is closed; name a file with -o.")
-    if output == STREAM and sys.stdout.isatty():
-        raise click.UsageError("the picture would go to the terminal; write > FILE or -o FILE.")
+    if output == STREAM:
+        check_stream()
+    check_qualities(options, jobs)
     workers = options.workers or native.get_workers()
     task = Task(change, options.quality, options.max_pixels, options.kind, workers)
     if jobs.several:
@@ -148,36 +189,28 @@ def run(options: Files, change: Change, before: Callable[[Job], None] | None = N
     if before is not None:
         before(job)
     done = task(job)
-    tell(done.notes)
+    tell(f"{job.source if job.source != STREAM else 'standard input'}: {n}" for n in done.notes)
     width, height = done.size
     frames = f", {done.frames} frames" if done.frames > 1 else ""
-    line = f"{width} x {height} pixels{frames}, {done.seconds * 1e3:.1f} ms"
+    line = f"{width} x {height} pixels{frames}, filtered in {done.seconds * 1e3:.1f} ms"
     if job.target == STREAM:
         sys.stdout.buffer.write(done.content)
         sys.stdout.buffer.flush()
     else:
         click.echo(f"{printable(job.target)}: {line}")
     if options.show:
-        from faltung.cli.show import show
-
         show(Path(job.target))
     return 0
 
 
-def shown_output(options: Files) -> str:
-    """Return where results go: with --show alone into a folder for temporary files."""
-    if options.output is not None:
-        if options.show and options.output == STREAM:
-            raise click.UsageError("--show needs a file; leave out -o - or --show.")
-        return options.output
-    if not options.show:
-        raise click.UsageError("Missing option '-o' / '--output'.")
-    if len(options.files) > 1:
-        raise click.UsageError("--show without -o takes a single picture.")
-    from tempfile import mkdtemp
-
-    # the viewer may open it after this command has ended: it is left to the system to remove
-    return mkdtemp(prefix="faltung-") + "/result" + FORMATS[options.kind or "png"]
+def check_qualities(options: Files, jobs: Jobs) -> None:
+    """Raise where a quality was given and no result has one."""
+    if options.quality is None or jobs.jobs[0].target == STREAM:
+        return
+    kinds = {job.target: format_of(Path(job.target)) for job in jobs.jobs}
+    if not any(HOLDS[kind].quality for kind in kinds.values()):
+        target, kind = next(iter(kinds.items()))
+        check_quality(target, kind, options.quality)
 
 
 def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
@@ -191,13 +224,25 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
     for message in jobs.unread:
         fail(message)
     notes: dict[str, None] = {}
-    outcomes = each(left, task, crew, options.max_pixels, Weigh(options.max_pixels))
-    bar: Any = nullcontext()
+    bar: Any = None
     terminal = sys.stderr is not None and sys.stderr.isatty()  # None where it was closed
     if terminal and left:
-        bar = click.progressbar(length=len(left), label="pictures", file=sys.stderr, show_pos=True)
+        bar = click.progressbar(
+            length=len(left),
+            label="pictures",
+            file=sys.stderr,
+            show_pos=True,
+            item_show_func=lambda job: printable(Path(job.source).name) if job else None,
+        )
+
+    def started(job: Job) -> None:
+        if bar is not None:  # a large picture takes long: say that it is at work
+            bar.current_item = job
+            bar.render_progress()
+
+    outcomes = each(left, task, crew, options.max_pixels, Weigh(options.max_pixels), started)
     try:
-        with bar as progress:
+        with nullcontext() if bar is None else bar:
             for job, outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failed += 1
@@ -210,8 +255,8 @@ def run_several(jobs: Jobs, task: Task, options: Files, workers: int) -> int:
                         clear(terminal)
                         tell(f"{job.source}: {note} (said once)" for note in new)
                     notes.update(dict.fromkeys(new))
-                if progress is not None:
-                    progress.update(1)
+                if bar is not None:
+                    bar.update(1, bar.current_item)
     except KeyboardInterrupt:
         outcomes.close()
         written = sum(is_newer(Path(job.target), began) for job in left)

@@ -16,6 +16,9 @@ MODES = ("same", "full", "valid")
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp"}
 FORMATS |= {"pnm": ".pnm"}
+STREAM = "-"  # standard input or output
+DEPTHS = {"8": "uint8", "16": "uint16", "float": "float"}
+SHOWN = "in the terminal (kitty, iTerm2, WezTerm; not inside of tmux or screen), else in a viewer"
 LINES = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and ends of lines
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # turn what follows round
 KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
@@ -77,7 +80,36 @@ signed_option = click.option(
     default="clip",
     show_default=True,
     help="How negative results are shown: as 0, as their size, around mid-grey, or with the "
-    "smallest as black and the largest as white.",
+    "smallest as black and the largest as white. Floats are not clipped: there they stay negative.",
+)
+steepness_option = click.option(
+    "--signed",
+    type=click.Choice(("clip", "stretch")),
+    default="clip",
+    show_default=True,
+    help="How steep places are shown: beyond white as white, or the steepest as white.",
+)
+alpha_option = click.option(
+    "--alpha",
+    type=click.Choice(("keep", "filter")),
+    default="keep",
+    show_default=True,
+    help="Leave transparency as it is, or filter it, too. Either way what is transparent counts "
+    "for nothing; kept, the pixel itself stands for it, and even opacity changes no colour.",
+)
+conversion_options = together(
+    click.option(
+        "--depth",
+        type=click.Choice(tuple(DEPTHS)),
+        help="Bits of each number in the result; full brightness stays full brightness (float: 1). "
+        "Rounded once, half to even. By default that of the input.",
+    ),
+    click.option(
+        "--background",
+        metavar="COLOUR",
+        help="Lay what is transparent on a colour, such as white or '#ff8000', and filter that; "
+        "with --linear it is mixed in linear light, too.",
+    ),
 )
 files_options = together(
     click.option(
@@ -93,7 +125,9 @@ files_options = together(
         help="Of the results in a folder and on stdout; by default that of each input.",
     ),
     click.option(
-        "--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of a JPEG."
+        "--quality",
+        type=click.IntRange(1, 100),
+        help="Of a JPEG, by default 95, or of a WebP, by default without loss.",
     ),
     click.option("--skip-existing", is_flag=True, help="Do only what is not there yet."),
     click.option(
@@ -104,7 +138,7 @@ files_options = together(
         help="The most pixels in a file, and in all the files at work at one time.",
     ),
     click.option("--workers", type=click.IntRange(1, 1024), help="Processors used; default all."),
-    click.option("--show", is_flag=True, help="Show the result in the terminal or in a viewer."),
+    click.option("--show", is_flag=True, help=f"Show the result {SHOWN}."),
 )
 
 
@@ -113,6 +147,15 @@ def fill_for(fill_value: float | None, boundary: str) -> float:
     if fill_value is not None and boundary != "constant":
         raise click.UsageError("--fill-value goes with --boundary constant.")
     return fill_value or 0
+
+
+def checked_colour(text: str | None) -> str | None:
+    """Return the name of a colour, or raise before any picture is read."""
+    if text is not None:
+        from faltung.image.converting import shades_of
+
+        shades_of(text)
+    return text
 
 
 def write_text(path: Path, text: str) -> None:

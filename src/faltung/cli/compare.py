@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from faltung.cli.common import boundary_options, fill_for, printable, signed_option
+from faltung.cli.common import (
+    SHOWN,
+    STREAM,
+    alpha_option,
+    boundary_options,
+    fill_for,
+    printable,
+    say,
+    signed_option,
+)
 
 
 @click.command("compare")
@@ -19,7 +30,7 @@ from faltung.cli.common import boundary_options, fill_for, printable, signed_opt
     required=True,
     help="With commas between them: edge,sharpen,gaussian:3,[[1,2,1]]/4.",
 )
-@click.option("-o", "--output", metavar="OUT", help="Where the sheet goes.")
+@click.option("-o", "--output", metavar="OUT|-", help="Where the sheet goes; - is stdout, as PNG.")
 @click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
 @click.option(
     "--width",
@@ -30,9 +41,10 @@ from faltung.cli.common import boundary_options, fill_for, printable, signed_opt
 )
 @click.option("--max-pixels", type=click.IntRange(min=1), default=178_956_970, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processors used; default all.")
-@click.option("--show", is_flag=True, help="Show the sheet in the terminal or in a viewer.")
+@click.option("--show", is_flag=True, help=f"Show the sheet {SHOWN}.")
 @boundary_options
 @signed_option
+@alpha_option
 def compare_command(
     picture: str,
     names: str,
@@ -47,36 +59,77 @@ def compare_command(
     flip: bool,
     linear: bool,
     signed: str,
+    alpha: str,
 ) -> int:
     """Show several kernels on one contact sheet.
 
-    It holds PICTURE and what each kernel makes of it, with their names.
+    It holds PICTURE (- is standard input) and what each kernel makes of it, with their names. What
+    is transparent is laid on white.
 
     \b
     Examples:
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung compare photo.jpg -k sobel.x,sobel.y --signed centre --columns 3 --show
     """
-    from faltung import image
-    from faltung.cli.show import show as show_file
-
-    if output is None:
-        if not show:
-            raise click.UsageError("Missing option '-o' / '--output'.")
-        from tempfile import mkdtemp
-
-        output = mkdtemp(prefix="faltung-") + "/sheet.png"
     options: dict[str, Any] = {
         "operation": "convolve" if flip else "correlate",
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,
         "signed": signed,
+        "alpha": alpha,
         "workers": workers,
     }
-    array = image.read(picture, max_pixels=max_pixels)
-    title = printable(Path(picture).name)
-    sheet = image.compare(array, names, title=title, columns=columns, width=width, **options)
+
+    def make() -> Any:
+        from faltung import image
+
+        array, title = first_of(picture, max_pixels)
+        return image.compare(array, names, title=title, columns=columns, width=width, **options)
+
+    from faltung.cli.show import passing
+
+    if output is not None:
+        return put(make, picture, output, show)
+    if not show:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    with passing("sheet.png") as place:
+        return put(make, picture, place, show)
+
+
+def first_of(picture: str, max_pixels: int) -> tuple[Any, str]:
+    """Return a file's first picture, and its title on the sheet."""
+    from faltung import image
+    from faltung.cli.batch import standard_input
+
+    if picture != STREAM:
+        return image.read(picture, max_pixels=max_pixels), printable(Path(picture).name)
+    read = image.loads(standard_input(max_pixels), name="standard input", max_pixels=max_pixels)
+    if len(read.frames) > 1:
+        say("standard input holds several pictures; only the first is shown.", "note", "yellow")
+    return read.frames[0], "standard input"
+
+
+def put(make: Callable[[], Any], picture: str, output: str, show: bool) -> int:
+    """Write the sheet, tell of it, and show it."""
+    from faltung import image
+    from faltung.cli.batch import check_stream, make_folder
+    from faltung.cli.jobs import Job, check_apart
+    from faltung.cli.show import show as show_file
+    from faltung.image.writing import format_of
+
+    if output == STREAM:
+        if show:
+            raise click.UsageError("--show needs a file; leave out -o - or --show.")
+        check_stream()
+        content, _ = image.encode(image.Picture((make(),)), "PNG")
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return 0
+    format_of(Path(output))
+    check_apart([Job(picture, output)])
+    sheet = make()
+    make_folder(Path(output).parent)
     image.write(output, sheet)
     height, across = sheet.shape[:2]
     click.echo(f"{printable(output)}: {across} x {height} pixels")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
 from faltung.cli.common import (
+    DEPTHS,
     boundary_options,
+    checked_colour,
     complete_kernel,
+    conversion_options,
     files_options,
     fill_for,
-    signed_option,
+    steepness_option,
 )
 
 
@@ -24,14 +27,21 @@ class FindEdges:
     signed: str
     direction: bool
     options: dict[str, Any]
-    reshapes: ClassVar[bool] = True
+    dtype: str | None = None
+    background: str | None = None
 
     def __call__(self, frame: Any, threads: int) -> Any:
         """Return the edges of one frame."""
         from faltung import image
 
+        if self.background is not None:
+            frame = image.flattened(frame, self.background, linear=self.options["linear"])
         found = image.edges(frame, self.pair, workers=threads, **self.options)
-        return found.coloured() if self.direction else found.picture(self.signed)
+        return found.coloured() if self.direction else found.picture(self.signed, self.dtype)
+
+    def sample(self, frame: Any) -> Any:
+        """Return a pixel of the result's kind."""
+        return self(frame[:1, :1], 1)
 
 
 @click.command("edges")
@@ -47,7 +57,8 @@ class FindEdges:
 @click.option("--direction", is_flag=True, help="Colour the edges by their direction.")
 @files_options
 @boundary_options
-@signed_option
+@steepness_option
+@conversion_options
 def edges_command(
     names: tuple[str, ...],
     direction: bool,
@@ -56,6 +67,8 @@ def edges_command(
     flip: bool,
     linear: bool,
     signed: str,
+    depth: str | None,
+    background: str | None,
     **files: Any,
 ) -> int:
     """Find the edges of pictures.
@@ -64,7 +77,8 @@ def edges_command(
     those of the kernels and saturate: a step from black to white under Sobel's kernels is 4
     times white. --signed stretch makes the steepest place white. With --direction the hue says
     where it gets brighter: red to the right, yellow-green below, cyan to the left, violet
-    above. Of colours the steepest counts; transparency is left out.
+    above. Of colours the steepest counts; what is transparent counts for nothing, and the result
+    has no transparency.
 
     \b
     Examples:
@@ -79,6 +93,10 @@ def edges_command(
 
     if len(names) > 2:
         raise click.UsageError("--kernel names a pair, or is given twice: for x and for y.")
+    if direction and (signed != "clip" or depth not in (None, "8")):
+        raise click.UsageError(
+            "--direction gives colours of 8 bits; leave --signed and --depth out."
+        )
     texts = names if len(names) == 2 else [f"{(*names, 'sobel')[0]}.{axis}" for axis in "xy"]
     pair = [kernels.parse(text) for text in texts]
     for each in pair:
@@ -89,4 +107,6 @@ def edges_command(
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,
     }
-    return batch.run(batch.Files(**files), FindEdges(pair, signed, direction, options))
+    dtype = DEPTHS[depth] if depth else None
+    change = FindEdges(pair, signed, direction, options, dtype, checked_colour(background))
+    return batch.run(batch.Files(**files), change)

@@ -8,9 +8,14 @@ from typing import Any
 import click
 
 from faltung.cli.common import (
+    DEPTHS,
     MODES,
+    STREAM,
+    alpha_option,
     boundary_options,
+    checked_colour,
     complete_kernel,
+    conversion_options,
     files_options,
     fill_for,
     kernel_option,
@@ -24,12 +29,28 @@ class Filter:
 
     kernel: Any
     options: dict[str, Any]
+    background: str | None = None
 
     def __call__(self, frame: Any, threads: int) -> Any:
         """Filter one frame."""
         from faltung import image
 
-        return image.filter(frame, self.kernel, workers=threads, **self.options)
+        return image.filter(self.laid(frame), self.kernel, workers=threads, **self.options)
+
+    def laid(self, frame: Any) -> Any:
+        """Return a frame on the background, where there is one."""
+        from faltung import image
+
+        if self.background is None:
+            return frame
+        return image.flattened(frame, self.background, linear=self.options["linear"])
+
+    def sample(self, frame: Any) -> Any:
+        """Return a pixel of the result's kind."""
+        from faltung import image
+
+        pixel = self.laid(frame[:1, :1])
+        return image.converted(pixel, self.options["dtype"] or pixel.dtype)
 
 
 @click.command("filter")
@@ -52,14 +73,8 @@ class Filter:
 )
 @boundary_options
 @signed_option
-@click.option(
-    "--alpha",
-    type=click.Choice(("keep", "filter")),
-    default="keep",
-    show_default=True,
-    help="Leave transparency as it is, or filter it, too. Either way what is transparent counts "
-    "for nothing; kept, the pixel itself stands for it, and even opacity changes no colour.",
-)
+@alpha_option
+@conversion_options
 @click.option("--explain", is_flag=True, help="Print the plan: equation, method, cost.")
 def filter_command(
     kernel: str,
@@ -71,17 +86,20 @@ def filter_command(
     linear: bool,
     signed: str,
     alpha: str,
+    depth: str | None,
+    background: str | None,
     explain: bool,
     **files: Any,
 ) -> int:
     """Filter pictures with a kernel.
 
-    Depth and size stay, unless --mode is given.
+    Depth and size stay, unless --depth or --mode is given.
 
     FILES are pictures and folders, which are taken with all that is in them and keep their
     structure; - is standard input. The kernel is laid on the picture as its numbers are written.
     Results are rounded and saturate. Of animations and pages each is filtered. Colour profile,
-    resolution and EXIF are kept, turned pictures are written upright.
+    resolution and EXIF are kept, without its thumbnail; turned pictures are written upright. GIF is
+    only read: in a folder its results are PNGs.
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake or if
     the only picture failed, 130 after Ctrl-C, which leaves whole files alone.
@@ -94,11 +112,12 @@ def filter_command(
       faltung filter photo.jpg --kernel sobel.x --signed centre -o relief.png
       faltung filter holiday/ --kernel gaussian:2 -o soft/ --skip-existing
       faltung filter *.tif --kernel my_kernel.npy --format png -o results/
+      faltung filter scan16.png --kernel sharpen --depth 8 --background white -o scan.jpg
       curl -s https://example.org/a.jpg | faltung filter - -k edge -o - > edges.jpg
     """
     from faltung import image, kernels
     from faltung.cli import batch
-    from faltung.cli.jobs import STREAM, Job
+    from faltung.cli.jobs import Job
     from faltung.image.filtering import check_kernel
 
     taps = [kernels.parse(text) for text in (kernel, *then)]
@@ -110,15 +129,16 @@ def filter_command(
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
     }
+    dtype = DEPTHS[depth] if depth else None
     more = {"then": tuple(taps[1:]), "signed": signed, "alpha": alpha, "linear": linear}
+    change = Filter(taps[0], laying | more | {"dtype": dtype}, checked_colour(background))
 
     def print_plan(job: Job) -> None:
         if job.source == STREAM or job.target == STREAM:
             raise click.UsageError("--explain goes with a file that is read and one written.")
         first = image.read(job.source, max_pixels=files["max_pixels"])
-        plans = image.filter_plans(first, taps, linear=linear, **laying)
+        laid = change.laid(first)
+        plans = image.filter_plans(laid, taps, linear=linear, dtype=dtype, **laying)
         click.echo("\n".join(plan.explain() for plan in plans))
 
-    return batch.run(
-        batch.Files(**files), Filter(taps[0], laying | more), print_plan if explain else None
-    )
+    return batch.run(batch.Files(**files), change, print_plan if explain else None)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import click
 
-from faltung.cli.common import FORMATS
-
-STREAM = "-"
+from faltung.cli.common import FORMATS, STREAM
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Job:
     ----------
     source, target : str
     folder : bool
-        Whether the target's folder is made where there is none.
+        Whether the target is named after the source.
     """
 
     source: str
@@ -70,7 +68,9 @@ def plan_jobs(files: Sequence[str], output: str, kind: str | None) -> Jobs:
     if not several and not into:
         if kind is not None:
             raise click.UsageError("--format goes with a folder or stdout; OUT's ending names it.")
-        return Jobs((Job(files[0], output),), several=False)
+        jobs = [Job(files[0], output)]
+        check_apart(jobs)
+        return Jobs(tuple(jobs), several=False)
     if not into:
         check_folder(output)
     if STREAM in files:
@@ -95,7 +95,7 @@ def plan_jobs(files: Sequence[str], output: str, kind: str | None) -> Jobs:
         raise click.UsageError(unread[0])
     if not jobs:
         raise click.UsageError(f"{', '.join(folders)}: there are no pictures in this folder.")
-    check_apart(jobs, several)
+    check_apart(jobs)
     return Jobs(tuple(jobs), several, others, tuple(unread))
 
 
@@ -155,9 +155,9 @@ def target_in(folder: str, name: str, kind: str | None) -> str:
     return str(path if path.suffix.lower() in ENDINGS else path.with_suffix(".png"))
 
 
-def check_apart(jobs: Sequence[Job], several: bool) -> None:
+def check_apart(jobs: Sequence[Job]) -> None:
     """Raise where two results have one name, or a result would replace a picture."""
-    sources = {os.path.realpath(job.source): job.source for job in jobs}
+    sources = {os.path.realpath(job.source) for job in jobs if job.source != STREAM}
     targets: dict[str, str] = {}
     for job in jobs:
         target = os.path.realpath(job.target)
@@ -166,9 +166,10 @@ def check_apart(jobs: Sequence[Job], several: bool) -> None:
                 f"{targets[target]} and {job.source} would both become {job.target}; filter them "
                 "apart."
             )
-        if several and target in sources:
+        if target in sources:
+            other = "folder" if len(jobs) > 1 else "name or folder"
             raise click.UsageError(
                 f"the result {job.target} would replace a picture that is read; give another "
-                "folder with -o."
+                f"{other} with -o."
             )
         targets[target] = job.source

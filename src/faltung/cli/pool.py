@@ -59,6 +59,7 @@ def each(
     workers: int,
     room: int,
     weigh: Callable[[Job], int],
+    started: Callable[[Job], None] = lambda _job: None,
 ) -> Generator[tuple[Job, Result | Failure], None, None]:
     """Do a task for every job, and yield the results as they come.
 
@@ -73,10 +74,13 @@ def each(
         The most that the jobs at work may weigh together; one alone may weigh more.
     weigh : callable
         Returns a job's weight, in pixels.
+    started : callable
+        Hears of each job that is begun.
     """
     if workers == 1 or len(jobs) == 1:
         pool_memory()
         for each_job in jobs:
+            started(each_job)
             yield each_job, attempt(task, each_job)
         return
     waiting = deque(jobs)
@@ -95,6 +99,7 @@ def each(
                 member.job, member.weight = waiting.popleft(), weight
                 busy.append(member)  # before it is sent, so that it is stopped in any case
                 member.pipe.send(member.job)
+                started(member.job)
             for pipe in wait([member.pipe for member in busy]):
                 member = next(member for member in busy if member.pipe is pipe)
                 job = member.job

@@ -6,8 +6,10 @@ import base64
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 import click
 
@@ -54,12 +56,31 @@ def drawn(content: bytes, way: str) -> str:
     return "".join(messages) + "\n"
 
 
-def show(path: Path) -> bool:
-    """Show a picture file, and return whether the terminal drew it: then nobody needs the file.
+@contextmanager
+def passing(name: str) -> Iterator[str]:
+    """Give a place for a file that is made to be shown.
 
-    Where nothing can show it, say where it is.
+    It goes again where the terminal drew it and where it was never made. A viewer may open it after
+    this command has ended: then it is left to the system to remove.
     """
-    way = protocol(os.environ) if sys.stdout is not None and sys.stdout.isatty() else ""
+    folder = Path(mkdtemp(prefix="faltung-"))
+    try:
+        yield str(folder / name)
+    finally:
+        if way_to_draw():
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: a viewer has it
+            folder.rmdir()
+
+
+def way_to_draw() -> str:
+    """Return the way that standard output draws pictures, "" for none."""
+    return protocol(os.environ) if sys.stdout is not None and sys.stdout.isatty() else ""
+
+
+def show(path: Path) -> None:
+    """Show a picture file; where nothing can, say where it is."""
+    way = way_to_draw()
     if way:
         from PIL import Image
 
@@ -71,11 +92,10 @@ def show(path: Path) -> bool:
         content = io.BytesIO()
         picture.save(content, "PNG")
         click.echo(drawn(content.getvalue(), way), nl=False, color=True)
-        return True
+        return
     if sys.platform == "linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         say(f"there is no screen to show {path} on.", "note", "yellow")
     elif click.launch(str(path)) != 0:
         say(f"no viewer was found; look at {path}.", "note", "yellow")
-    return False

@@ -97,12 +97,18 @@ def filter_plan(
 
 
 def filter_plans(
-    picture: Array, kernels: Sequence[Any], *, linear: bool = False, **laying: Any
+    picture: Array,
+    kernels: Sequence[Any],
+    *,
+    linear: bool = False,
+    dtype: Any = None,
+    **laying: Any,
 ) -> list[Plan]:
     """Return the plans of :func:`filter`: one for each kernel, on what the one before gives."""
     clear = has_alpha(picture)
     shape = (*picture.shape[:2], picture.shape[2] - 1) if clear else picture.shape
-    if len(kernels) == 1 and not (linear or clear):
+    same = dtype_of(dtype, picture.dtype) == picture.dtype
+    if len(kernels) == 1 and same and not (linear or clear):
         return [filter_plan(shape, picture.dtype, kernels[0], **laying)]
     floats = linear or clear
     dtype = picture.dtype
