@@ -222,3 +222,24 @@ def test_help_names_the_terminals_and_what_gif_becomes(capsys):
         assert "kitty, iTerm2, WezTerm" in " ".join(capsys.readouterr().out.split())
     assert run("filter", "--help") == 0
     assert "GIF is only read" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("compression", "status", "message"),
+    [
+        ("tiff_lzw", 2, "error: PATH: the picture is broken (decoder error -2)."),
+        ("group4", 0, "note: PATH: some of its pixels may be broken (Fax4Decode"),
+    ],
+)
+def test_what_libtiff_prints_is_told_by_us(tmp_path, capfd, compression, status, message):
+    path = tmp_path / "a.tif"
+    with Image.fromarray(numbers((64, 64))) as made:
+        made.convert("1" if compression == "group4" else "L").save(path, compression=compression)
+    content = bytearray(path.read_bytes())
+    content[200:260] = b"\xff" * 60
+    path.write_bytes(content)
+    for command in (["filter", "-k", "edge"], ["compare", "-k", "edge"]):
+        assert run(*command, path, "-o", tmp_path / "b.png") == status
+        printed = capfd.readouterr().err
+        assert message.replace("PATH", str(path)) in printed
+        assert all(line.startswith("faltung: ") for line in printed.splitlines())

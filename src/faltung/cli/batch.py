@@ -13,7 +13,16 @@ from typing import Any, Protocol
 import click
 
 from faltung import image, native
-from faltung.cli.common import FORMATS, STREAM, Interrupted, fail, printable, say
+from faltung.cli.common import (
+    FORMATS,
+    STREAM,
+    Interrupted,
+    doubts,
+    fail,
+    overheard,
+    printable,
+    say,
+)
 from faltung.cli.jobs import Job, Jobs, plan_jobs
 from faltung.cli.pool import Failure, each
 from faltung.cli.show import passing, show
@@ -88,10 +97,7 @@ class Task:
 
     def __call__(self, job: Job) -> Done:
         """Read, change and write one picture."""
-        if job.source == STREAM:
-            picture = image.loads(standard_input(self.max_pixels), name="standard input")
-        else:
-            picture = image.load(job.source, max_pixels=self.max_pixels)
+        picture = loaded(job.source, self.max_pixels)
         target = Path(job.target)
         if job.target != STREAM:
             check_picture(target, format_of(target), self.change.sample(picture.frames[0]))
@@ -118,6 +124,18 @@ class Task:
         height, width = frames[0].shape[:2]
         held = frames_held(result, kind)
         return Done((width, height), held, seconds, (*notes, *more), content)
+
+
+def loaded(source: str, max_pixels: int) -> image.Picture:
+    """Return a picture from a file or from standard input."""
+    content = standard_input(max_pixels) if source == STREAM else b""
+    with overheard() as lines:
+        picture = (
+            image.loads(content, name="standard input", max_pixels=max_pixels)
+            if source == STREAM
+            else image.load(source, max_pixels=max_pixels)
+        )
+    return replace(picture, notes=picture.notes + doubts(lines))
 
 
 def standard_input(max_pixels: int) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar
 from unicodedata import bidirectional, category
 
@@ -19,6 +20,7 @@ FORMATS |= {"pnm": ".pnm"}
 STREAM = "-"  # standard input or output
 DEPTHS = {"8": "uint8", "16": "uint16", "float": "float"}
 SHOWN = "in the terminal (kitty, iTerm2, WezTerm; not inside of tmux or screen), else in a viewer"
+HEARD = 1 << 12  # bytes of what libraries print
 LINES = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and ends of lines
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # turn what follows round
 KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
@@ -174,6 +176,38 @@ def write_text(path: Path, text: str) -> None:
         raise click.ClickException(
             f"{path}: cannot be written ({error.strerror or error})."
         ) from None
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """Catch what libraries in C print on standard error, as lines to be read afterwards.
+
+    libtiff prints there, past Python, what is wrong with a file, and reads on where it can. Only
+    for a process of our own, in which nobody else writes meanwhile: the command and its helpers.
+    """
+    lines: list[str] = []
+    with ExitStack() as stack:
+        try:
+            heard = stack.enter_context(TemporaryFile())
+            usual = os.dup(2)
+        except OSError:  # no room for a file, or no standard error: then it is as it was
+            yield lines
+            return
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
+            heard.seek(0)
+            lines += heard.read(HEARD).decode(errors="replace").splitlines()
+
+
+def doubts(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on what a library printed while it read a picture all the same."""
+    if not lines:
+        return ()
+    return (f"some of its pixels may be broken ({printable(lines[0].strip().rstrip('.'))})",)
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import click
 
@@ -14,9 +15,10 @@ from faltung.cli.common import (
     STREAM,
     alpha_option,
     boundary_options,
+    doubts,
     fill_for,
+    overheard,
     printable,
-    say,
     signed_option,
 )
 
@@ -100,14 +102,18 @@ def compare_command(
 def first_of(picture: str, max_pixels: int) -> tuple[Any, str]:
     """Return a file's first picture, and its title on the sheet."""
     from faltung import image
-    from faltung.cli.batch import standard_input
+    from faltung.cli.batch import loaded, tell
 
-    if picture != STREAM:
-        return image.read(picture, max_pixels=max_pixels), printable(Path(picture).name)
-    read = image.loads(standard_input(max_pixels), name="standard input", max_pixels=max_pixels)
-    if len(read.frames) > 1:
-        say("standard input holds several pictures; only the first is shown.", "note", "yellow")
-    return read.frames[0], "standard input"
+    if picture == STREAM:
+        read = loaded(picture, max_pixels)
+        tell(f"standard input: {note}" for note in read.notes)
+        return read.frames[0], "standard input"
+    with overheard() as lines, catch_warnings(record=True) as said:
+        simplefilter("always")
+        array = image.read(picture, max_pixels=max_pixels)
+    tell(str(each.message) for each in said)
+    tell(f"{picture}: {note}" for note in doubts(lines))
+    return array, printable(Path(picture).name)
 
 
 def put(make: Callable[[], Any], picture: str, output: str, show: bool) -> int:
