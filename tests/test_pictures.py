@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import faltung
 from faltung import image, kernels
@@ -167,6 +170,30 @@ def test_one_colour_stays_one_under_any_alpha(kernel):
     total = np.asarray(kernel, float).sum()
     y = image.filter(x, kernel)[:, :, :3]
     np.testing.assert_allclose(y, np.broadcast_to(total * x[0, 0, :3], y.shape), atol=1e-5)
+
+
+@given(st.data(), st.sampled_from([kernels.box(3), kernels.sharpen, kernels.sobel_x, OFF_CENTRE]))
+@settings(max_examples=25)
+def test_kept_alpha_is_its_definition_wherever_something_is_seen(data, kernel):
+    shades = st.sampled_from([0, 0, 0, 1, 128, 255])
+    a = data.draw(arrays(np.uint8, (5, 6), elements=shades))
+    x = np.dstack([data.draw(arrays(np.uint8, (5, 6, 3))), a]).astype(np.float32)
+    x[:, :, 3] /= 255
+    y = image.filter(x, kernel)
+    taps, anchor = np.asarray(kernel, float), getattr(kernel, "anchor", None)
+    inner = np.pad(x.astype(float), ((3, 3), (3, 3), (0, 0)), mode="symmetric")
+    for row, column in np.ndindex(5, 6):
+        top, left = row + 3 - anchor[0], column + 3 - anchor[1]
+        part = inner[top : top + taps.shape[0], left : left + taps.shape[1]]
+        weights, own = part[:, :, 3], x[row, column, :3].astype(float)
+        level = (np.abs(taps) * weights).sum() / np.abs(taps).sum()
+        wanted = own * taps.sum()
+        if level:
+            seen = taps * weights / level
+            wanted = (seen[:, :, None] * part[:, :, :3]).sum((0, 1)) + own * (
+                taps.sum() - seen.sum()
+            )
+        np.testing.assert_allclose(y[row, column, :3], wanted, atol=0.02)
 
 
 def test_an_unknown_colour_under_alpha_0_is_filled_in_by_an_average():
