@@ -5,7 +5,8 @@ alpha, of uint8, uint16, uint32, int16, int32, float32 or float64. :func:`read` 
 take and give such an array; :func:`load` and :func:`save` take and give a :class:`Picture`: every
 frame or page, and what the file says beside its pixels (colour profile, resolution, EXIF). Pillow
 reads and writes; what it cannot hold, such as colours of 16 bits, goes through imagecodecs and
-tifffile, which the extra ``faltung[deep]`` brings.
+tifffile, which the extra ``faltung[deep]`` brings. Depth and alpha stay unless
+:func:`converted` and :func:`flattened` are asked to change them.
 """
 
 from faltung.image.converting import converted, flattened
