@@ -8,6 +8,7 @@ The operator
 What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
+    distributions           random variables: sums, tails
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -32,6 +33,7 @@ from faltung._version import __version__
 
 if TYPE_CHECKING:
     from faltung import dialects as dialects
+    from faltung import distributions as distributions
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
@@ -73,7 +75,7 @@ _PLACES = {
     "get_workers": "native",
     "workers": "settings",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference")
+_MODULES = ("dialects", "distributions", "geometry", "image", "kernels", "machine", "reference")
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 
