@@ -24,12 +24,13 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.sums import sum_command, ways_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    """Convolution of pictures, with kernels by name or by their numbers.
+    """Convolution of pictures, with kernels by name or by their numbers, and of distributions.
 
     \b
     Examples:
@@ -41,6 +42,9 @@ def cli() -> None:
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
+      faltung sum d6 d6
+      faltung sum poisson:50 poisson:50 --sf 300
+      faltung ways d6 d6 7 --exact
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
     after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
@@ -59,6 +63,8 @@ for command in (
     analyse_command,
     demo_command,
     explain_command,
+    sum_command,
+    ways_command,
     calibrate_command,
 ):
     cli.add_command(command)

@@ -11,7 +11,7 @@ import numpy as np
 from faltung.distributions import scaled as numbers
 from faltung.distributions import sums
 from faltung.distributions.exact import Exact, over_one
-from faltung.distributions.lattice import MOST_POINTS, check_points, common_step, number, shown
+from faltung.distributions.lattice import MOST_POINTS, check_points, common_step, shown
 from faltung.distributions.pmf import PMF
 from faltung.distributions.scaled import EPS, Scaled
 from faltung.distributions.sums import RTOL, Lost
@@ -61,18 +61,14 @@ def sum_of(
     if missing and len(parts) == 1 and parts[0][1] == 1:
         lost_all = parts[0][0].lost
     else:
-        lost_all = Lost(
-            found.lost.below, found.lost.anywhere + missing, found.lost.above
-        )
+        lost_all = Lost(found.lost.below, found.lost.anywhere + missing, found.lost.above)
     return PMF.made(
         origin + step * found.first, step, found.masses, lost_all,
         (1 + given) * (1 + found.error) - 1, found.method,
     )  # fmt: skip
 
 
-def on_one_lattice(
-    parts: Sequence[PMF], max_points: int
-) -> tuple[Fraction, list[Scaled | Exact]]:
+def on_one_lattice(parts: Sequence[PMF], max_points: int) -> tuple[Fraction, list[Scaled | Exact]]:
     """Return a common step and the probabilities laid on it, zeros between them."""
     steps = [part.step for part in parts if len(part) > 1] or [parts[0].step]
     step = common_step(steps)
@@ -155,5 +151,3 @@ def mixture(
     lost = Lost(anywhere=sum(float(s) * part.lost.total for s, part in given) * (1 + 4 * EPS))
     error = 0.0 if exact else max(part.error for _, part in given) + (len(given) + 2) * EPS
     return PMF.made(least, step, masses, lost, error, "mixture")
-
-

@@ -41,7 +41,7 @@ class Made:
 
 
 def checked_shares(values: Sequence[Any], normalise: bool, what: str) -> list[Any]:
-    """Return numbers of at least 0 that sum to 1: fractions, or floats with one that is no fraction.
+    """Return numbers of at least 0 that sum to 1, exact where all of them are.
 
     >>> checked_shares([1, 3], True, "shares")
     [Fraction(1, 4), Fraction(3, 4)]
@@ -90,12 +90,15 @@ def of_floats(array: Any, origin: Fraction, step: Fraction, normalise: bool) -> 
     """Return a distribution of float64 probabilities."""
     bad = ~np.isfinite(array) | (array < 0)
     if bad.any():
-        checked_shares([array[int(bad.argmax())]], True, "probabilities")  # raises
-    checked_shares([math.fsum(array)], normalise, "probabilities")
-    return of_shares_array(array / math.fsum(array), origin, step)
+        at = int(bad.argmax())
+        checked_shares(array[: at + 1].tolist(), True, "probabilities")  # raises
+    total = math.fsum(array)
+    checked_shares([total], normalise, "probabilities")
+    return of_shares_array(array if total == 1 else array / total, origin, step)
 
 
 def of_shares_array(array: Any, origin: Fraction, step: Fraction) -> Made:
+    """Return a distribution of checked float64 probabilities."""
     there = np.flatnonzero(array)
     first, last = int(there[0]), int(there[-1])
     return Made(origin + step * first, step, scaled(array[first : last + 1]), Lost(), 2 * EPS,
@@ -194,8 +197,8 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
     off = abs(total - 1)
     if not off < 1e-6:
         raise ValueError(
-            f"the probabilities from {low} to {high} sum to {total:.12g}, which is {total - 1:+.3g} "
-            "off 1; the distribution is not what its sf says."
+            f"the probabilities from {low} to {high} sum to {total:.12g}, which is "
+            f"{total - 1:+.3g} off 1; the distribution is not what its sf says."
         )
     return PMF.made(
         Fraction(low), Fraction(1), masses, Lost(below, 0.0, above),
@@ -203,9 +206,7 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
     )  # fmt: skip
 
 
-def end_of_tail(
-    frozen: Any, middle: int, end: float, mass: float, sign: int, most: int
-) -> int:
+def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, most: int) -> int:
     """Return the first point from the middle beyond which at most ``mass`` lies."""
     near, far = 0, 1
     while lost_beyond(frozen, middle + sign * far, end, sign) > mass:

@@ -217,8 +217,10 @@ class PMF(Tails):
 
     # sums
 
-    def add(self, other: PMF, *, rtol: float = RTOL, method: str = "auto", lost: float | None = None,
-            max_points: int = MOST_POINTS) -> PMF:  # fmt: skip
+    def add(
+        self, other: PMF, *, rtol: float = RTOL, method: str = "auto",
+        lost: float | None = None, max_points: int = MOST_POINTS,
+    ) -> PMF:  # fmt: skip
         """Return the distribution of ``X + Y`` for independent X and Y.
 
         Parameters
@@ -269,9 +271,7 @@ class PMF(Tails):
     __radd__ = __add__
 
     def __neg__(self) -> PMF:
-        return self._like(
-            origin=-self.last, masses=self.masses[::-1], lost=self.lost.mirrored()
-        )
+        return self._like(origin=-self.last, masses=self.masses[::-1], lost=self.lost.mirrored())
 
     def __sub__(self, other: Any) -> PMF:
         if isinstance(other, PMF):
@@ -329,7 +329,7 @@ class PMF(Tails):
         --------
         >>> short = PMF([0.5, 0.5]).repeat(100).truncate(1e-6)
         >>> short, short.lost.below < 5e-7
-        (<PMF 25 to 75 step 1, 51 points: mean 50, sd 5, lost at most 5.64e-07>, True)
+        (<PMF 26 to 74 step 1, 49 points: mean 50, sd 5, lost at most 5.64e-07>, True)
         """
         if not 0 <= mass < 1:
             raise ValueError(f"mass is {mass!r}; it must be at least 0 and less than 1.")

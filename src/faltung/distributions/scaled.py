@@ -52,17 +52,20 @@ class Scaled:
 
     def floats(self, base: int = 0) -> Array:
         """Return ``self * 2**-base`` as float64; what is too small for it becomes 0."""
-        return np.ldexp(self.mantissa, np.clip(self.exponent - base, -3000, 3000))
+        floats: Array = np.ldexp(self.mantissa, np.clip(self.exponent - base, -3000, 3000))
+        return floats
 
     def log2(self) -> Array:
         """Return logarithms to the base 2, -inf for 0."""
         with np.errstate(divide="ignore"):
             logs: Array = np.log2(self.mantissa)
-        return np.where(self.mantissa > 0, logs + self.exponent, -np.inf)
+        whole: Array = np.where(self.mantissa > 0, logs + self.exponent, -np.inf)
+        return whole
 
     def log(self) -> Array:
         """Return natural logarithms, -inf for 0."""
-        return self.log2() * np.log(2.0)
+        logs: Array = self.log2() * np.log(2.0)
+        return logs
 
     def times_power(self, power: int) -> Scaled:
         """Return ``self * 2**power``, exactly."""
@@ -74,7 +77,7 @@ class Scaled:
 
     @cached_property
     def filled(self) -> Array:
-        """Exponents in which a zero has that of the number before it, the first ones of the next."""
+        """Exponents in which a zero has that of the number before, the first ones of the next."""
         there = self.mantissa > 0
         last = np.maximum.accumulate(np.where(there, np.arange(len(self)), -1))
         first = int(there.argmax())
@@ -140,7 +143,7 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     base = np.maximum(a.exponent, b.exponent)
     low = np.where(base == NOTHING, 0, base)
 
-    def moved(part: Scaled) -> Array:
+    def moved(part: Scaled) -> Any:
         return np.ldexp(part.mantissa, np.clip(part.exponent - low, -3000, 0))
 
     return scaled(moved(a) + moved(b), low)

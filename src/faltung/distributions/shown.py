@@ -63,9 +63,9 @@ def text(x: PMF, rows: int = 16, width: int = 40) -> str:
 
     >>> from faltung.distributions import die
     >>> print(text(die(2) + die(2), width=8))
-    2  25    %  ████
-    3  50    %  ████████
-    4  25    %  ████
+    2  25      %  ████
+    3  50      %  ████████
+    4  25      %  ████
     """
     if rows < 1 or width < 1:
         raise ValueError(f"rows={rows} and width={width} must be at least 1.")
@@ -81,13 +81,13 @@ def text(x: PMF, rows: int = 16, width: int = 40) -> str:
 
 
 def percent(mass: float) -> str:
-    """Return a share in six letters.
+    """Return a share in nine letters.
 
     >>> percent(0.5), percent(1 / 3), percent(1e-7)
-    ('50    %', '33.333%', '1e-05 %')
+    ('50      %', '33.333  %', '1e-05   %')
     """
     share = 100 * mass
-    return f"{share:<6.5g}%" if share >= 0.001 or share == 0 else f"{share:<6.0e}%"
+    return f"{share:<8.5g}%" if share >= 0.001 or share == 0 else f"{share:<8.0e}%"
 
 
 def html(x: PMF) -> str:

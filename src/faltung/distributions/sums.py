@@ -85,9 +85,7 @@ def summed(
     ValueError
     """
     if method not in ("auto", "exact", "direct", "tilted"):
-        raise ValueError(
-            f"method is {method!r}; it must be 'auto', 'exact', 'direct' or 'tilted'."
-        )
+        raise ValueError(f"method is {method!r}; it must be 'auto', 'exact', 'direct' or 'tilted'.")
     if not 0 < rtol < 1:
         raise ValueError(f"rtol is {rtol!r}; it must be more than 0 and less than 1.")
     if lost is not None and not 0 <= lost < 1:

@@ -6,7 +6,7 @@ import itertools
 import math
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ class Tails:
     masses: Scaled | Exact
     lost: Lost
     error: float
+
+    if TYPE_CHECKING:
+
+        @property
+        def scaled(self) -> Scaled: ...  # noqa: D102
+        @property
+        def values(self) -> Array: ...  # noqa: D102
 
     def __len__(self) -> int:
         return len(self.masses)
@@ -107,7 +114,7 @@ class Tails:
         >>> dice.sf(2399) == dice.probability(2400)  # 6**-400
         True
         >>> f"{dice.sf(2398):.6e} {float(Fraction(401, 6**400)):.6e}"
-        '2.281573e-309 2.281573e-309'
+        '2.201123e-309 2.201123e-309'
         """
         return self._mass(x, upper=True)
 
@@ -156,7 +163,7 @@ class Tails:
     def _first_below(self, q: Any, relative: float, more: float) -> int:
         """Return the first index beyond which at most q lies; len(self) where more is missing."""
         if isinstance(self.masses, Exact):
-            sums_ = [*self._down[1:], 0]  # type: ignore[list-item]
+            sums_ = [*cast(list[int], self._down)[1:], 0]
             most = number(q, "q") * self.masses.denominator
             return next(i for i, n in enumerate(sums_) if n <= most)
         left = float(q) - more
@@ -204,7 +211,8 @@ class Tails:
         check_share(q)
         if isinstance(self.masses, Exact):
             least = number(q, "q") * self.masses.denominator
-            at = next((i for i, n in enumerate(self._up) if n >= least), len(self) - 1)
+            sums_ = cast(list[int], self._up)
+            at = next((i for i, n in enumerate(sums_) if n >= least), len(self) - 1)
         elif float(q) > 0.5:
             at = self._first_below(1 - float(q), -max(self._relative, 4 * EPS), 0.0)
         else:

@@ -112,9 +112,7 @@ def plainly(x: PMF, exact: bool) -> PMF:
 def from_file(path: Path, exact: bool, normalise: bool) -> PMF:
     """Return the distribution in a file."""
     if path.stat().st_size > MOST_BYTES:
-        raise ValueError(
-            f"{path}: {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read."
-        )
+        raise ValueError(f"{path}: {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
     try:
         if path.suffix.lower() == ".npy":
             return from_npy(path, normalise)

@@ -209,15 +209,16 @@ def leave(
     done[points] = True
     copies = [part for part in total.parts for _ in range(min(part.copies, 3))]
     if len(copies) == 2 and len(points) * min(len(p.masses) for p in copies) <= DIRECT:
-        for at in points:
-            value = by_definition(copies[0], copies[1], int(at) + low)
-            whole.mantissa[at], whole.exponent[at] = value.mantissa[0], value.exponent[0]
+        for point in points.tolist():
+            value = by_definition(copies[0], copies[1], point + low)
+            whole.mantissa[point], whole.exponent[point] = value.mantissa[0], value.exponent[0]
         return 0.0
     at = points + low - found.start
     there = (at >= 0) & (at < len(found.values))
     values = np.full(len(points), found.noise)
     values[there] += np.maximum(found.values[at[there]], 0)
-    return float(untilted(values, points + low, found).floats().sum())
+    held = float(untilted(values, points + low, found).floats().sum())
+    return max(held, 5e-324)
 
 
 def by_definition(a: Part, b: Part, point: int) -> Scaled:

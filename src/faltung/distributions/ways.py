@@ -100,4 +100,3 @@ def ways(x: PMF, y: PMF, total: Any) -> Ways:
     products = [row[4] for row in found]
     whole = sum(products, Fraction(0)) if exact else float(np.sum(products))
     return Ways(plain(aim), tuple(found), whole)
-
