@@ -25,6 +25,7 @@ from faltung.distributions.sums import Lost
 if TYPE_CHECKING:
     from faltung.distributions.pmf import PMF
 
+SLACK = 1 + 1e-9  # for the rounding of bounds
 SHORT = 1e-9  # what probabilities may miss of 1, which is taken for rounding
 
 
@@ -240,9 +241,9 @@ def lost_beyond(frozen: Any, point: int, end: float, sign: int) -> float:
         told = float(frozen.sf(point) if sign > 0 else frozen.cdf(point - 1))
         here, after = (float(p) for p in frozen.logpmf(np.array([point, point + sign])))
     if here == -np.inf or after == -np.inf:
-        return max(told, 5e-324) if told < 1e-9 else 1.0
+        return max(told * SLACK, 5e-324) if told < 1e-9 else 1.0
     ratio = math.exp(min(after - here, 0.0))
     geometric = math.exp(after) / (1 - ratio) if ratio < 1 else 1.0
     if told >= math.exp(after) and told > 1e-12:
-        return min(told, 1.0)
-    return max(min(geometric, 1.0), told if told < geometric else 0.0, 5e-324)
+        return min(told * SLACK, 1.0)
+    return min(max(geometric * SLACK, 5e-324), 1.0)
