@@ -24,8 +24,8 @@ Array = NDArray[Any]
 MOST_TILTS = 2000
 ALIASED = 100.0  # bits below 1 of what lies outside a circular window
 WHOLE = 1 << 20  # a support of fewer points is transformed whole
-NEGLIGIBLE = 120.0  # bits below 1 of spectra that need no refinement
-REFINED = 30_000_000  # sines at most, for spectra in long double
+NEGLIGIBLE = 90.0  # minus logarithms of spectra that are taken for 0
+REFINED = 100_000_000  # products at most, for spectra in long double
 DIRECT = 200_000_000  # products at most, for points that no tilt reaches
 
 
@@ -246,35 +246,26 @@ def under_tilt(total: Sum, tilt: float) -> Tilted:
         if high - low < span:
             start, length = low, smooth(high - low + 1)
             aliased = upward(over) + upward(under)
-    spectrum: Array = np.ones(length // 2 + 1, complex)
-    unsure = np.zeros(length // 2 + 1)  # relative errors of the spectrum
-    known = np.longdouble(0)
     stage = STAGE * max(1.0, float(np.log2(length))) * EPS
-    error = 8 * EPS
-    exact: list[tuple[Array, Part]] = []
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        logs: Array = np.zeros(length // 2 + 1, complex)
-        for part in total.parts:
-            weights, power = tilted_weights(part, tilt)
-            exact.append((weights, part))
-            known += part.copies * power
-            error += part.copies * (np.log2(len(weights)) + 8) * LONG + part.copies * EPS * abs(
-                float(power)
-            ) * float(LONG / EPS)
-            factor = part_spectrum(weights, part, length)
-            sizes = np.abs(factor) + stage
-            unsure += part.copies * (stage / sizes + 4 * EPS * (np.abs(np.log(sizes)) + 4))
-            if part.copies == 1:
-                spectrum = spectrum * factor
-            logs += part.copies * np.log(np.where(factor == 0, 1e-300, factor))
-        upper = np.exp(np.real(logs))
-        if any(part.copies > 1 for part in total.parts):
-            spectrum = np.exp(logs)
-        upper = np.maximum(upper, np.abs(spectrum)) * np.exp(np.minimum(unsure, 600))
-        noise = upper * np.minimum(unsure, 2)
-        worth = upper > 2.0**-NEGLIGIBLE
-        if any(part.copies > 64 for part in total.parts):
-            refine(spectrum, noise, exact, length, np.flatnonzero(worth))
+    known, error = np.longdouble(0), 8 * EPS
+    parts: list[tuple[Array, Array, Part]] = []
+    sizes = np.zeros(length // 2 + 1)  # logarithms of bounds of the spectrum's sizes
+    for part in total.parts:
+        weights, power = tilted_weights(part, tilt)
+        factor = part_spectrum(weights, part, length)
+        parts.append((weights, factor, part))
+        sizes += part.copies * np.log(np.abs(factor) + stage)
+        known += part.copies * power
+        error += part.copies * LONG * (np.log2(len(weights)) + 8 + abs(float(power)))
+    noise = np.exp(np.minimum(sizes, 1))
+    spectrum: Array = np.zeros(length // 2 + 1, complex)
+    worth = np.flatnonzero(sizes > -NEGLIGIBLE)
+    if any(part.copies > 64 for part in total.parts):
+        refined = refine(spectrum, noise, parts, length, worth)
+    else:
+        refined = False
+    if not refined:
+        multiply(spectrum, noise, parts, stage, worth)
     mean_size = 2 * float(np.abs(spectrum).sum()) / length
     bound = 2 * float(noise.sum()) / length + stage * mean_size + aliased
     from scipy import fft
@@ -309,28 +300,65 @@ def part_spectrum(weights: Array, part: Part, length: int) -> Array:
     return spectrum
 
 
+def multiply(
+    spectrum: Array, noise: Array, parts: list[tuple[Array, Array, Part]], stage: float,
+    where: Array,
+) -> None:  # fmt: skip
+    """Multiply the parts' spectra where that is not negligible, and bound what is wrong."""
+    product: Array = np.ones(len(where), complex)
+    unsure = np.zeros(len(where))  # relative errors
+    for _, factor, part in parts:
+        values = factor[where]
+        sizes = np.abs(values) + stage
+        logs = np.log(sizes)
+        unsure += part.copies * (stage / sizes + 4 * EPS * (np.abs(logs) + 4))
+        if part.copies > 1:
+            values = np.exp(part.copies * np.log(np.where(values == 0, 1e-300, values)))
+        product *= values
+    spectrum[where] = product
+    noise[where] *= np.minimum(np.expm1(np.minimum(unsure, 1)), 2)
+
+
 def refine(
-    spectrum: Array, noise: Array, parts: list[tuple[Array, Part]], length: int, where: Array
-) -> None:
-    """Compute the frequencies that matter in long double, sine by sine.
+    spectrum: Array, noise: Array, parts: list[tuple[Array, Array, Part]], length: int,
+    where: Array,
+) -> bool:  # fmt: skip
+    """Compute the frequencies that matter in long double, by their definition.
 
     A power of n multiplies relative errors by n, and for many copies only few frequencies are
-    not negligible.
+    not negligible. The turns of a frequency are products of two tables, of rows and columns.
+
+    Returns
+    -------
+    done : bool
+        False where that would take too long, or long double is no longer than float64.
     """
-    if len(where) * sum(len(weights) for weights, _ in parts) > REFINED or LONG == EPS:
-        return
+    if len(where) * sum(len(weights) for weights, *_ in parts) > REFINED or LONG == EPS:
+        return False
     logs = np.zeros(len(where), np.clongdouble)
     unsure = np.zeros(len(where))
     turn = 2 * np.arccos(np.longdouble(-1)) / length
-    for weights, part in parts:
-        points = np.arange(len(weights), dtype=np.int64) - part.centre
-        found = np.empty(len(where), np.clongdouble)
-        for number, k in enumerate(where):
-            angles = ((int(k) * points) % length).astype(np.longdouble) * turn
-            found[number] = (weights * np.cos(angles)).sum() - 1j * (weights * np.sin(angles)).sum()
+
+    def turns(points: Array) -> tuple[Array, Array]:
+        angles = (np.multiply.outer(points, where) % length).astype(np.longdouble) * turn
+        return np.cos(angles), -np.sin(angles)
+
+    for weights, _, part in parts:
+        columns = int(np.ceil(np.sqrt(len(weights))))
+        rows = -(-len(weights) // columns)
+        laid = np.zeros(rows * columns, np.longdouble)
+        laid[: len(weights)] = weights
+        real, imaginary = (laid.reshape(rows, columns) @ one for one in turns(np.arange(columns)))
+        cosines, sines = turns(np.arange(rows) * columns - part.centre)
+        found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
+            real * sines + imaginary * cosines
+        ).sum(axis=0)
         sizes = np.abs(found).astype(float)
-        each = (np.log2(len(weights)) + 16) * LONG
+        each = (rows + columns + 16) * LONG
+        found = np.where(found == 0, np.clongdouble(1e-300), found)
+        sizes = np.maximum(sizes, 1e-300)
         unsure += part.copies * (each / sizes + 4 * LONG * (np.abs(np.log(sizes)) + 4))
         logs += part.copies * np.log(found)
     spectrum[where] = np.exp(logs).astype(complex)
-    noise[where] = np.abs(spectrum[where]) * (unsure + 4 * EPS)
+    noise[where] *= np.minimum(np.expm1(np.minimum(unsure + 4 * EPS, 1)), 2)
+    return True
