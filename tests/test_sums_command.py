@@ -28,17 +28,16 @@ def test_two_dice_are_a_triangle_in_the_terminal(capsys):
     (["10d6", "--quantile", "0.99", "--isf", "1e-3"], "quantile(0.99) = 47\nisf(1e-3) = 51\n"),
     (["poisson:50", "poisson:50", "--sf", "300"], "P(sum > 300) = 6.032391615e-59\n"),
     (["2d6", "coin", "--exact", "--sf", "11"], "P(sum > 11) = 1/18 = 0.0555555555556\n"),
-    (["1000d6", "--cdf", "1000"], f"P(sum <= 1000) = {'7.0591046e-779'}\n"),
+    (["1000d6", "--cdf", "1000"], "P(sum <= 1000) = 7.0591046e-779\n"),
     (["binomial:4,1/2", "--cdf", "1"], "P(sum <= 1) = 0.3125\n"),
     (["hypergeometric:10,4,3", "--exact", "--cdf", "0"], "P(sum <= 0) = 1/6 = 0.166666666667\n"),
-    (["uniform:1,4", "geometric:1", "--exact", "--csv"][:2] + ["--quantile", "1"],
-     "quantile(1) = 5\n"),
+    (["uniform:1,4", "geometric:1", "--quantile", "1"], "quantile(1) = 5\n"),
 ])  # fmt: skip
 def test_tails_and_quantiles(capsys, arguments, wanted):
     assert printed(capsys, "sum", *arguments).out == wanted
 
 
-def test_ten_thousand_thousand_dice_say_what_is_certain(capsys):
+def test_a_million_dice_say_what_is_certain(capsys):
     out = printed(capsys, "sum", "1000000d6", "--isf", "1e-12", "--explain").out
     assert out.startswith("isf(1e-12) = 3512014\n")
     assert "tilted" in out

@@ -1,6 +1,7 @@
 """Tails: relative accuracy far below 1e-16, tilted transforms, certified bounds."""
 
 import itertools
+import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -164,6 +165,40 @@ def test_truncated_sums_hold_the_truth_between_their_bounds(mass, n):
             assert Fraction(low) <= getattr(true, kind)(value) <= Fraction(high)
     low, high = found.isf_bounds(0.01)
     assert low <= true.isf(Fraction(1, 100)) <= high
+
+
+def test_bounds_count_what_was_cut_off_beyond_the_ends():
+    x = geometric(0.5, mass=1e-3)
+    last = int(x.last)
+    for value in (last, last + 1, last + 50):
+        low, high = x.cdf_bounds(value)
+        assert low <= 1 - 0.5**value <= high
+    y = -x
+    for value in (-last - 1, -last - 2, -last - 50):
+        low, high = y.sf_bounds(value)
+        assert low <= 1 - 0.5 ** (-value - 1) <= high
+        low, high = y.cdf_bounds(value)
+        assert low <= 0.5 ** (-value - 1) <= high
+    assert x.isf_bounds(1e-9)[1] == math.inf
+    assert y.isf_bounds(1 - 1e-9)[0] == -math.inf
+    low, high = x.sf_bounds(np.arange(-2, 40))
+    true = np.minimum(0.5 ** np.arange(-2.0, 40), 1)
+    assert ((low <= true) & (true <= high)).all()
+
+
+def test_values_between_the_points_and_beyond_the_ends():
+    x = PMF([0.25, 0.5, 0.25], origin=-1)
+    at = np.array([-np.inf, -1e300, -1.5, -1, -0.5, 0, 0.999, 1, 1e300, np.inf])
+    np.testing.assert_array_equal(x.cdf(at), [0, 0, 0, 0.25, 0.25, 0.75, 0.75, 1, 1, 1])
+    np.testing.assert_array_equal([x.cdf(float(a)) for a in at], x.cdf(at))
+    np.testing.assert_array_equal(x.sf(at.reshape(2, 5)).ravel(), 1 - x.cdf(at))
+    np.testing.assert_array_equal((x / 2).cdf(at / 2), x.cdf(at))
+    with pytest.raises(ValueError, match="NaN"):
+        x.cdf(np.array([1.0, np.nan]))
+    assert (np.float64(3) + x).origin == 2
+    assert (np.int64(2) * x).step == 2
+    one = PMF({7: 1.0})
+    assert one.repeat(1000, method="tilted").origin == 7000
 
 
 def test_two_long_parts_by_tilts_equal_direct_sums():

@@ -46,6 +46,8 @@ class Density:
     (True, 0.0006)
     """
 
+    __array_ufunc__ = None  # numbers of NumPy leave sums to the distribution
+
     cells: PMF
     displacement: Fraction
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.distributions.exact import Exact
-from faltung.distributions.lattice import check_points, number
+from faltung.distributions.lattice import BYTES_A_POINT, check_points, number
 from faltung.distributions.pmf import PMF
 from faltung.distributions.scaled import EPS, LONG, Scaled
 from faltung.distributions.sums import Lost
@@ -190,10 +190,10 @@ def side(
             return values[:stop], tail[stop - 1]
         if count == most:
             return values, np.longdouble(0)
-        if ahead > MOST:
+        if ahead >= MOST:
             raise ValueError(
                 f"{name} has more than {MOST:,} points down to a mass of {mass:g}, about "
-                f"{MOST * 60:,} bytes; cut off more with mass=, or use a coarser unit."
+                f"{MOST * BYTES_A_POINT:,} bytes; cut off more with mass=, or use a coarser unit."
             )
         ahead *= 4
 

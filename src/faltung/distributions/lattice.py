@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 MOST_POINTS = 1 << 24
-BYTES_A_POINT = 60  # at work: mantissas, exponents, running sums and their transforms
+BYTES_A_POINT = 120  # at work: mantissas, exponents, running sums and their transforms
 
 
 def number(value: Any, what: str) -> Fraction:

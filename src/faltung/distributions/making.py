@@ -12,6 +12,7 @@ import numpy as np
 
 from faltung.distributions.exact import Exact, over_one
 from faltung.distributions.lattice import (
+    BYTES_A_POINT,
     MOST_POINTS,
     check_points,
     common_step,
@@ -217,7 +218,7 @@ def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, mo
             raise ValueError(
                 f"the support is too long: beyond {near:,} points from the median {left:.3g} is "
                 f"left, and mass={mass:g}; a window of {most:,} points takes about "
-                f"{most * 60:,} bytes. Give a larger mass=, or allow more with max_points=."
+                f"{most * BYTES_A_POINT:,} bytes. Give a larger mass=, or allow more with max_points=."
             )
     while far - near > 1:
         half = (near + far) // 2

@@ -73,6 +73,8 @@ class PMF(Tails):
     <PMF 0 to 2500 step 2.5, 1,001 points: mean 1250, sd 39.53>
     """
 
+    __array_ufunc__ = None  # numbers of NumPy leave sums to the distribution
+
     origin: Fraction
     step: Fraction
     masses: Masses

@@ -65,6 +65,13 @@ class Tails:
     def _index(self, x: Any) -> NDArray[np.int64]:
         """Return the last index whose value is at most x, -1 below the first."""
         points = np.asarray(x)
+        if self._integral and points.ndim and points.dtype.kind in "iuf":
+            if np.isnan(points).any():
+                raise ValueError("x holds NaN; every value must be a number.")
+            ends = float(self.origin) - 1, float(self.origin + self.step * len(self))
+            whole = np.floor(np.clip(points, *ends)).astype(np.int64)
+            at = (whole - int(self.origin)) // int(self.step)
+            return np.clip(at, -1, len(self) - 1)
         flat = points.astype(object).ravel() if points.dtype.kind in "fO" else points.ravel()
         found = [
             (-1 if value < 0 else len(self)) if isinstance(value, float) and math.isinf(value)
@@ -73,6 +80,12 @@ class Tails:
         ]  # fmt: skip
         clipped = [max(-1, min(int(at), len(self) - 1)) for at in found]
         return np.array(clipped, np.int64).reshape(points.shape)
+
+    @property
+    def _integral(self) -> bool:
+        """Whether all values are integers that float64 holds."""
+        whole = self.origin.denominator == self.step.denominator == 1
+        return whole and abs(self.origin) + self.step * len(self) < 1 << 52
 
     def _tail(self, at: NDArray[np.int64], upper: bool) -> Any:
         """Return masses up to, or beyond, indices: Scaled, or an array of integers."""
@@ -147,6 +160,8 @@ class Tails:
         high = np.minimum(
             kept * (1 + wrong) + lost.above + lost.anywhere, (1 + wrong) - other * (1 - wrong)
         )
+        # below the first point, what was cut off there may lie above x
+        high = high + np.where(self._index(x) < 0, lost.below, 0.0)
         tiny = np.where(kept < 2.3e-308, 5e-324, 0.0)  # what underflow may have taken
         low, high = np.clip(low - 2 * EPS * low - tiny, 0, 1), high + 2 * EPS * high + tiny
         high = np.clip(np.maximum(high, low), 0, 1)
@@ -187,7 +202,7 @@ class Tails:
     def isf_bounds(self, q: Any) -> tuple[Any, Any]:
         """Return certified bounds on :meth:`isf`: the least and the greatest that it may be.
 
-        ``math.inf`` where the mass that was cut off is more than q.
+        Infinite where the mass that was cut off leaves them open.
         """
         check_share(q)
         if self.exact and not self.lost.total:
@@ -195,7 +210,11 @@ class Tails:
         low = self._first_below(q, -max(self._relative, 4 * EPS), 0.0)
         high = self._first_below(q, self._relative, self.lost.above + self.lost.anywhere)
         greatest = math.inf if high >= len(self) else plain(self.origin + self.step * high)
-        return plain(self.origin + self.step * min(low, len(self) - 1)), greatest
+        least: Any = plain(self.origin + self.step * min(low, len(self) - 1))
+        if self.lost.below + self.lost.anywhere:
+            whole = float(self._down[:1].floats()[0]) if isinstance(self._down, Scaled) else 1.0
+            least = -math.inf if whole * (1 - self._relative) <= float(q) else least
+        return least, greatest
 
     def quantile(self, q: Any) -> Any:
         """Return the least value x with P(X <= x) >= q.

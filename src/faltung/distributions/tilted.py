@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.distributions.cumulant import Part, Sum
+from faltung.distributions.lattice import BYTES_A_POINT
 from faltung.distributions.scaled import EPS, LONG, NOTHING, Scaled, scaled, zeros
 from faltung.fourier import STAGE, smooth
 
@@ -97,7 +98,7 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
     if count > most:
         raise ValueError(
             f"the sum has {count:,} points down to a lost mass of {lost:.3g}, about "
-            f"{count * 60:,} bytes at work, and {most:,} points are allowed; allow more with "
+            f"{count * BYTES_A_POINT:,} bytes at work, and {most:,} points are allowed; allow more with "
             "max_points=, cut off more with lost=, or use a coarser step."
         )
     whole = zeros(count)
