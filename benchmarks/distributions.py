@@ -3,7 +3,7 @@
 The peer is SciPy: ``fftconvolve`` for a pair, and a power of ``scipy.fft.rfft`` for copies. Errors
 are the greatest relative ones of sf where it is more than 1e-250, against exact integers.
 
-Run it as ``python benchmarks/distributions.py`` (``--tiny`` for a quick look, ``--json FILE`` to keep it).
+Run it as ``python benchmarks/distributions.py``; ``--tiny`` is quick, ``--json FILE`` keeps it.
 """
 
 from __future__ import annotations

@@ -160,7 +160,8 @@ def outwards(
     lost = Lost(bound(below, total), 0.0, bound(above, total))
     masses = Scaled(mantissa.astype(float), exponent.astype(np.int64))
     origin = Fraction(mode - len(down))
-    error = EPS + (3 * count + 8) * LONG
+    # what is cut off is missing in the sum that divides the rest, too
+    error = EPS + (3 * count + 8) * LONG + lost.total
     return PMF.made(origin, Fraction(1), masses, lost, error, f"{name}: from its ratios")
 
 

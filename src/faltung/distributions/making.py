@@ -217,8 +217,9 @@ def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, mo
             left = lost_beyond(frozen, middle + sign * near, end, sign)
             raise ValueError(
                 f"the support is too long: beyond {near:,} points from the median {left:.3g} is "
-                f"left, and mass={mass:g}; a window of {most:,} points takes about "
-                f"{most * BYTES_A_POINT:,} bytes. Give a larger mass=, or allow more with max_points=."
+                f"left, and mass={mass:g}; a window of {most:,} points takes "
+                f"about {most * BYTES_A_POINT:,} bytes. Give a larger mass=, or allow "
+                "more with max_points=."
             )
     while far - near > 1:
         half = (near + far) // 2

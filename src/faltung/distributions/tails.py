@@ -71,7 +71,8 @@ class Tails:
             ends = float(self.origin) - 1, float(self.origin + self.step * len(self))
             whole = np.floor(np.clip(points, *ends)).astype(np.int64)
             at = (whole - int(self.origin)) // int(self.step)
-            return np.clip(at, -1, len(self) - 1)
+            found_at: NDArray[np.int64] = np.clip(at, -1, len(self) - 1)
+            return found_at
         flat = points.astype(object).ravel() if points.dtype.kind in "fO" else points.ravel()
         found = [
             (-1 if value < 0 else len(self)) if isinstance(value, float) and math.isinf(value)

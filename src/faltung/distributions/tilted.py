@@ -98,8 +98,8 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
     if count > most:
         raise ValueError(
             f"the sum has {count:,} points down to a lost mass of {lost:.3g}, about "
-            f"{count * BYTES_A_POINT:,} bytes at work, and {most:,} points are allowed; allow more with "
-            "max_points=, cut off more with lost=, or use a coarser step."
+            f"{count * BYTES_A_POINT:,} bytes at work, and {most:,} points are allowed; allow more "
+            "with max_points=, cut off more with lost=, or use a coarser step."
         )
     whole = zeros(count)
     done = np.zeros(count, bool)
