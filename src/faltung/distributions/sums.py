@@ -28,7 +28,10 @@ FEW = 1 << 22
 
 @dataclass(frozen=True)
 class Lost:
-    """Bounds on the mass that is missing: below the first point, above the last, and anywhere."""
+    """Bounds on the mass that is missing: below the first point, above the last, and anywhere.
+
+    Anywhere is what earlier cuts lacked, and what points lack that no tilt shows closely enough.
+    """
 
     below: float = 0.0
     anywhere: float = 0.0

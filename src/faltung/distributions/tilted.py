@@ -40,9 +40,10 @@ class Window:
         Index of the first one, from the sum of the parts' first points.
     masses : Scaled
     below, inside, above : float
-        What may be missing: before the first, at points that are given as 0, after the last.
+        What may be missing: before the first, at points that no tilt shows within the tolerance,
+        after the last. Those points have a lower bound of their probability.
     error : float
-        Bound on the relative error of each that is not 0.
+        Bound on the relative error of all others.
     tilts : int
         How many transforms were joined.
     length : int
@@ -197,8 +198,9 @@ def leave(
 ) -> float:
     """Settle points that no tilt shows, up to the next that is settled; return what they may hold.
 
-    Of two parts they are computed by the definition. Of more they become 0, and the bound of
-    their mass is returned: most such points are impossible, as a total of 1 from {0, 3, 5} is.
+    Of two parts they are computed by the definition. Of more they get what they have at least,
+    and what they may have beyond that is returned: most such points are impossible, as a total of
+    1 from {0, 3, 5} is.
     """
     rest = np.flatnonzero(done[asked:]) if asked >= -low else np.flatnonzero(done[: asked + 1])
     if asked >= -low:
@@ -216,10 +218,13 @@ def leave(
         return 0.0
     at = points + low - found.start
     there = (at >= 0) & (at < len(found.values))
-    values = np.full(len(points), found.noise)
-    values[there] += np.maximum(found.values[at[there]], 0)
-    held = float(untilted(values, points + low, found).floats().sum())
-    return max(held, 5e-324)
+    values = np.zeros(len(points))
+    values[there] = found.values[at[there]]
+    least = np.maximum(values - found.noise, 0.0)
+    laid = untilted(least, points + low, found)
+    whole.mantissa[points], whole.exponent[points] = laid.mantissa, laid.exponent
+    unsure = np.maximum(values + found.noise - least, 0.0)
+    return max(float(untilted(unsure, points + low, found).floats().sum()), 5e-324)
 
 
 def by_definition(a: Part, b: Part, point: int) -> Scaled:
