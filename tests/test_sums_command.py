@@ -1,5 +1,6 @@
 """``faltung sum`` and ``faltung ways``: what they print, write, draw and refuse."""
 
+import io
 import math
 from fractions import Fraction
 
@@ -77,6 +78,15 @@ def test_the_ways_of_files(tmp_path, capsys):
     assert len(out) == 5
     total = sum(Fraction(line.split(",")[4]) for line in out[1:])
     assert math.isclose(total, 0.25)
+
+
+def test_pipes(capsys, monkeypatch):
+    text = printed(capsys, "sum", "d6", "d6", "--exact", "--csv").out
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    out = printed(capsys, "sum", "-", "d6", "--exact", "--sf", "17").out
+    assert out == "P(sum > 17) = 1/216 = 0.00462962962963\n"
+    assert "only one" in printed(capsys, "ways", "-", "-", "3", status=2).err
 
 
 def test_plots(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -41,7 +42,7 @@ def sum_command(
 
     TERMS are d6, 10d6, coin, coin:1/3, binomial:10,0.3, poisson:50, geometric:0.1,
     hypergeometric:52,13,5, uniform:1,6, or files: .csv with rows of value and probability (or
-    probabilities from 0 on), or .npy.
+    probabilities from 0 on), .npy, or - for such rows on stdin.
 
     \b
     Examples:
@@ -49,10 +50,9 @@ def sum_command(
       faltung sum 10d6 --quantile 0.99
       faltung sum poisson:50 poisson:50 --sf 300
       faltung sum 2d6 coin --exact --sf 11
-      faltung sum losses.csv poisson:3 -o total.csv --plot total.png
+      faltung sum losses.csv losses.csv -o total.csv --plot total.png
     """
     from faltung.distributions import sum_of
-    from faltung.distributions.text import parsed
 
     if log and not plot:
         raise click.UsageError("--log goes with --plot.")
@@ -61,7 +61,7 @@ def sum_command(
     asked += [(given(text, "--cdf"), "cdf") for text in upto]
     wanted = [(text, share(text, "--quantile"), "quantile") for text in quantiles]
     wanted += [(text, share(text, "--isf"), "isf") for text in shares]
-    total = sum_of([parsed(text, exact, normalise) for text in terms], rtol=rtol)
+    total = sum_of([term(text, exact, normalise) for text in terms], rtol=rtol)
     if output is not None:
         save(total, output)
     if plot is not None:
@@ -96,15 +96,29 @@ def ways_command(
       faltung ways d6 d6 7 --exact
       faltung ways f.csv g.csv 3
     """
-    from faltung.distributions import named
-
-    x, y = (named(text, exact=exact, normalise=normalise) for text in (first, second))
+    if first == second == "-":
+        raise click.UsageError("only one of FIRST and SECOND may be -, stdin.")
+    x, y = (copied(*term(text, exact, normalise)) for text in (first, second))
     table = x.ways(y, given(total, "TOTAL"))
     if output is None:
         click.echo(str(table))
         return
     rows = "".join(",".join(map(str, row)) + "\n" for row in table)
     put("a,b,f(a),g(b),product\n" + rows, output)
+
+
+def term(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
+    """Return a distribution and its copies; - is a table in stdin."""
+    from faltung.distributions.text import MOST_BYTES, from_csv, parsed
+
+    if text != "-":
+        return parsed(text, exact, normalise)
+    return from_csv(sys.stdin.buffer.read(MOST_BYTES), exact, normalise), 1
+
+
+def copied(x: PMF, copies: int) -> PMF:
+    """Return the sum of copies."""
+    return x if copies == 1 else x.repeat(copies)
 
 
 def given(text: str, what: str) -> Any:

@@ -44,12 +44,15 @@ def sum_of(
     >>> sum_of([(coin, 2), (PMF({10: 1.0}), 1)]).probabilities.tolist()
     [0.25, 0.5, 0.25]
     """
+    sums.check_options(rtol, method, lost)
     for _, copies in parts:
         if isinstance(copies, bool) or not isinstance(copies, (int, np.integer)) or copies < 0:
             raise ValueError(f"copies are {copies!r}; they must be an integer of at least 0.")
     parts = [(part, int(copies)) for part, copies in parts if copies]
     if not parts:
         return PMF.made(Fraction(0), Fraction(1), Exact((1,), 1), Lost(), 0.0, "nothing is added")
+    if len(parts) == 1 and parts[0][1] == 1 and method == "auto":
+        return parts[0][0]
     step, masses = on_one_lattice([part for part, _ in parts], max_points)
     origin = sum((part.origin * n for part, n in parts), Fraction(0))
     found = sums.summed(
@@ -58,10 +61,7 @@ def sum_of(
     given = float(np.expm1(sum(n * np.log1p(part.error) for part, n in parts)))
     # what is missing of one part is missing anywhere in the sum
     missing = sum(min(n * part.lost.total, 1.0) for part, n in parts) * (1 + 4 * EPS)
-    if missing and len(parts) == 1 and parts[0][1] == 1:
-        lost_all = parts[0][0].lost
-    else:
-        lost_all = Lost(found.lost.below, found.lost.anywhere + missing, found.lost.above)
+    lost_all = Lost(found.lost.below, found.lost.anywhere + missing, found.lost.above)
     return PMF.made(
         origin + step * found.first, step, found.masses, lost_all,
         (1 + given) * (1 + found.error) - 1, found.method,

@@ -39,13 +39,14 @@ def explain(x: PMF) -> str:
 
 def bars(x: PMF, rows: int) -> list[tuple[str, float]]:
     """Return labels and masses of the middle, several values together where there are many."""
-    if len(x) > rows:
+    there = np.flatnonzero(x.scaled.mantissa)
+    if len(there) <= rows:
         floats = x.scaled.floats()
-        running = np.cumsum(floats)
-        first = int(np.searchsorted(running, CENTRAL / 2 * running[-1]))
-        last = int(np.searchsorted(running, (1 - CENTRAL / 2) * running[-1]))
-    else:
-        floats, first, last = x.scaled.floats(), 0, len(x) - 1
+        return [(shown(x.origin + x.step * int(n)), float(floats[n])) for n in there]
+    floats = x.scaled.floats()
+    running = np.cumsum(floats)
+    first = int(np.searchsorted(running, CENTRAL / 2 * running[-1]))
+    last = int(np.searchsorted(running, (1 - CENTRAL / 2) * running[-1]))
     last = min(last, len(x) - 1)
     together = max(1, -(-(last - first + 1) // rows))
     found = []
@@ -116,28 +117,35 @@ def plot(x: PMF, path: Any, log: bool, title: str) -> Any:
         at = thin(len(x))
         values = np.array([float(x.origin + x.step * int(n)) for n in at])
         to_ten = np.log10(2)
-        axes.plot(values, x.scaled.log2()[at] * to_ten, label="probability", color="0.6")
         axes.plot(values, x.scaled[::-1].running()[::-1][at].log2() * to_ten, label="from above")
         axes.plot(values, x.scaled.running()[at].log2() * to_ten, label="from below")
+        axes.plot(values, x.scaled.log2()[at] * to_ten, ":", color="0.3", label="probability")
         axes.set_ylabel("log10 of the probability")
         axes.legend()
     else:
-        floats = x.scaled.floats()
-        running = np.cumsum(floats)
-        low = int(np.searchsorted(running, CENTRAL / 2))
-        high = min(int(np.searchsorted(running, running[-1] * (1 - CENTRAL / 2))), len(x) - 1)
-        first, last = (0, len(x) - 1) if len(x) <= 60 else (low, high)
-        values = np.array([float(x.origin + x.step * n) for n in range(first, last + 1)]) \
-            if last - first < 5000 else x.values[first : last + 1]  # fmt: skip
-        if last - first < 100:
-            axes.bar(values, floats[first : last + 1], width=0.8 * float(x.step))
+        values, masses = middle(x)
+        if len(values) < 100 and values[-1] - values[0] < 200 * float(x.step):
+            axes.bar(values, masses, width=0.8 * float(x.step))
+        elif len(values) < 1000:
+            axes.vlines(values, 0, masses)
         else:
-            axes.fill_between(values, floats[first : last + 1], step="mid", linewidth=0)
+            axes.fill_between(values, masses, step="mid", linewidth=0)
         axes.set_ylabel("probability")
         axes.set_ylim(bottom=0)
     axes.set_xlabel("value")
     axes.set_title(title or repr(x)[5:-1], fontsize=10)
     return written(figure, path)
+
+
+def middle(x: PMF) -> tuple[Array, Array]:
+    """Return values that are possible, without far ends where there are many, and their masses."""
+    floats = x.scaled.floats()
+    there = np.flatnonzero(floats)
+    if len(there) > 60:
+        running = np.cumsum(floats)
+        low, high = np.searchsorted(running, running[-1] * np.array([CENTRAL / 2, 1 - CENTRAL / 2]))
+        there = there[(there >= low) & (there <= high)]
+    return x.values[there], floats[there]
 
 
 def thin(count: int) -> Array:

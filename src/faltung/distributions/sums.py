@@ -62,6 +62,16 @@ class Summed:
     method: str
 
 
+def check_options(rtol: float, method: str, lost: float | None) -> None:
+    """Raise ValueError where an option of a sum is not allowed."""
+    if method not in ("auto", "exact", "direct", "tilted"):
+        raise ValueError(f"method is {method!r}; it must be 'auto', 'exact', 'direct' or 'tilted'.")
+    if not 0 < rtol < 1:
+        raise ValueError(f"rtol is {rtol!r}; it must be more than 0 and less than 1.")
+    if lost is not None and not 0 <= lost < 1:
+        raise ValueError(f"lost is {lost!r}; it must be at least 0 and less than 1.")
+
+
 def summed(
     parts: Sequence[tuple[Scaled | Exact, int]],
     rtol: float = RTOL,
@@ -87,12 +97,7 @@ def summed(
     ------
     ValueError
     """
-    if method not in ("auto", "exact", "direct", "tilted"):
-        raise ValueError(f"method is {method!r}; it must be 'auto', 'exact', 'direct' or 'tilted'.")
-    if not 0 < rtol < 1:
-        raise ValueError(f"rtol is {rtol!r}; it must be more than 0 and less than 1.")
-    if lost is not None and not 0 <= lost < 1:
-        raise ValueError(f"lost is {lost!r}; it must be at least 0 and less than 1.")
+    check_options(rtol, method, lost)
     integers = [masses for masses, _ in parts if isinstance(masses, Exact)]
     if method == "exact" and len(integers) < len(parts):
         raise ValueError("method='exact' needs every distribution exact: give fractions.")
