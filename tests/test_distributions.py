@@ -1,6 +1,8 @@
 """Distributions: sums against closed forms and fractions, their algebra, what is refused."""
 
+import copy
 import math
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -322,6 +324,15 @@ def test_values_are_shown_and_drawn(tmp_path):
     with pytest.raises(ValueError, match="written as"):
         x.plot(tmp_path / "x.doc")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_distributions_are_values():
+    for x in (die().repeat(3), poisson(7), Density.from_scipy(stats.norm(), step=0.1)):
+        again = pickle.loads(pickle.dumps(x))
+        assert again == x == copy.deepcopy(x)
+        assert repr(again) == repr(x)
+    with pytest.raises(AttributeError):
+        die().step = 2
 
 
 def test_many_parts_on_one_lattice():

@@ -123,7 +123,7 @@ def test_a_million_coins_against_the_binomial():
 small = st.lists(st.integers(0, 9), min_size=2, max_size=7).filter(lambda c: sum(map(bool, c)) > 1)
 
 
-@given(small, small, st.integers(1, 40), st.integers(0, 9))
+@given(small, small, st.integers(1, 90), st.integers(0, 9))
 @settings(max_examples=30)
 def test_tilted_transforms_keep_their_bound(a, b, n, m):
     x, y = PMF(a, normalise=True), PMF(b, normalise=True)

@@ -113,6 +113,8 @@ def term(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
 
     if text != "-":
         return parsed(text, exact, normalise)
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed; name a file.")
     return from_csv(sys.stdin.buffer.read(MOST_BYTES), exact, normalise), 1
 
 

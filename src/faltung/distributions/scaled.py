@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 NOTHING = -(1 << 40)  # the exponent of 0, below that of any number
+FAR = 32000  # bits: beyond what any float holds, and within what ldexp takes everywhere
 SPAN = 450  # bits between numbers that are multiplied as plain float64: products stay normal
 EPS = float(np.finfo(np.float64).eps) / 2  # what one rounding changes, relatively
 LONG = float(np.finfo(np.longdouble).eps) / 2  # the same where sums are kept in long double
@@ -52,7 +53,7 @@ class Scaled:
 
     def floats(self, base: int = 0) -> Array:
         """Return ``self * 2**-base`` as float64; what is too small for it becomes 0."""
-        floats: Array = np.ldexp(self.mantissa, np.clip(self.exponent - base, -3000, 3000))
+        floats: Array = shifted(self.mantissa, self.exponent - base)
         return floats
 
     def log2(self) -> Array:
@@ -102,12 +103,18 @@ class Scaled:
             base = int(self.filled[start:stop].max())
             base = max(base, at) if carry else base
             values = self[start:stop].floats(base).astype(np.longdouble)
-            values[0] += np.ldexp(carry, max(at - base, -30000))
+            values[0] += np.ldexp(carry, max(at - base, -FAR))
             sums = np.cumsum(values)
             rounded = scaled(sums.astype(np.float64), base)
             parts.append(rounded)
             carry, at = sums[-1], base
         return join(parts)
+
+
+def shifted(values: Array, powers: Array) -> Array:
+    """Return ``values * 2**powers``; what is too small becomes 0."""
+    moved: Array = np.ldexp(values, np.clip(powers, -FAR, FAR).astype(np.intc))
+    return moved
 
 
 def scaled(values: Array, exponent: Array | int = 0) -> Scaled:
@@ -144,7 +151,7 @@ def add(a: Scaled, b: Scaled) -> Scaled:
     low = np.where(base == NOTHING, 0, base)
 
     def moved(part: Scaled) -> Any:
-        return np.ldexp(part.mantissa, np.clip(part.exponent - low, -3000, 0))
+        return shifted(part.mantissa, part.exponent - low)
 
     return scaled(moved(a) + moved(b), low)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from faltung.distributions.cumulant import Part, Sum
 from faltung.distributions.lattice import BYTES_A_POINT
-from faltung.distributions.scaled import EPS, LONG, NOTHING, Scaled, scaled, zeros
+from faltung.distributions.scaled import EPS, LONG, NOTHING, Scaled, scaled, shifted, zeros
 from faltung.fourier import STAGE, smooth
 
 Array = NDArray[Any]
@@ -238,7 +238,7 @@ def by_definition(a: Part, b: Part, point: int) -> Scaled:
     base = int(exponents.max())
     if base <= NOTHING // 2:
         return zeros(1)
-    terms = np.ldexp(left.mantissa * right.mantissa, np.clip(exponents - base, -3000, 0))
+    terms = shifted(left.mantissa * right.mantissa, exponents - base)
     return scaled(terms.sum(keepdims=True), base)
 
 
@@ -291,7 +291,7 @@ def tilted_weights(part: Part, tilt: float) -> tuple[Array, np.longdouble]:
         (shift - steps).astype(np.longdouble)
     )
     top = int(exponents[part.masses.mantissa > 0].max())
-    values = np.ldexp(values, np.clip(exponents - top, -16000, 0))
+    values = shifted(values, exponents - top)
     total = values.sum()
     return values / total, np.log2(total) + top
 
