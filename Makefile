@@ -40,6 +40,7 @@ bench: .venv/.dev
 bench-tiny: .venv/.dev
 	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
 	$(BIN)/python benchmarks/regret.py --tiny --json build/regret-tiny.json
+	$(BIN)/python benchmarks/distributions.py --tiny --json build/distributions-tiny.json
 
 regret: .venv/.dev
 	$(BIN)/python benchmarks/regret.py --json build/regret.json

@@ -123,7 +123,9 @@ def test_malformed_files_are_one_line(tmp_path, capsys, text, told):
     ["sum", "d6", "--quantile", "2"], ["sum", "d6", "--log"], ["sum", "d6", "-o", "OUT/a.xyz"],
     ["sum", "d6", "--plot", "OUT/a.xyz"], ["sum", "poisson:5", "--exact"], ["sum", "0d6"],
     ["sum", "9999999999d6"], ["sum", "999999999d999999999"], ["sum", "poisson:inf"],
-    ["sum", "poisson:1e18"], ["sum", "d6", "--rtol", "0"], ["sum", "1000000d6", "--exact"],
+    ["sum", "poisson:1e18"], ["sum", "d6", "--sf", "1e999999999"],
+    ["sum", "binomial:1,1e-999999999"], ["sum", "d6", "--rtol", "0"],
+    ["sum", "1000000d6", "--exact"],
     ["ways", "d6", "d6"], ["ways", "d6", "d6", "x"], ["ways", "d6", "d6", "7", "-o", "OUT/a.b"],
 ])  # fmt: skip
 def test_mistakes_are_one_line_and_status_2(tmp_path, capsys, arguments):

@@ -85,11 +85,14 @@ class Density:
         masses = np.where(lower, np.diff(below), -np.diff(above))
         if not np.isfinite(masses).all() or (masses < 0).any() or not masses.any():
             raise ValueError("its cdf is not finite and rising everywhere; it cannot be used.")
+        # differences of the cdf, or of the sf, each taken to be right to a few units of rounding
+        larger = np.where(lower, below[1:], above[:-1])[masses > 0]
+        rounding = 4 * EPS * float((larger / masses[masses > 0]).max())
         total = 1 - float(below[0]) - float(above[-1])
         cells = PMF.made(
             low * width, width, scaled(masses),
             Lost(upwards(below[0]), 0.0, upwards(above[-1])),
-            8 * EPS + abs(float(masses.sum()) - total), "scipy.stats, cell by cell",
+            rounding + abs(float(masses.sum()) - total), "scipy.stats, cell by cell",
         )  # fmt: skip
         return cls(cells, width / 2)
 

@@ -79,7 +79,7 @@ def binomial(n: int, p: Any) -> PMF:
             Fraction(0), Fraction(1), Exact(counts, p.denominator**n), Lost(), 0.0, "binomial"
         )
     odds = np.longdouble(p) / (1 - np.longdouble(p))
-    return outwards(lambda k: odds * (n - k) / (k + 1), int((n + 1) * p), 0, n, "binomial")
+    return outwards(lambda k: odds * (n - k) / (k + 1), min(n, int((n + 1) * p)), 0, n, "binomial")
 
 
 def poisson(mu: float, *, mass: float = MASS) -> PMF:

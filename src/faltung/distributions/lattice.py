@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 MOST_POINTS = 1 << 24
+LARGEST = 300  # decimal digits of a number by text
+LONGEST = 8600  # letters of a fraction by text: Python reads 4,300 digits
 BYTES_A_POINT = 120  # at work: mantissas, exponents, running sums and their transforms
 
 
@@ -27,13 +29,16 @@ def number(value: Any, what: str) -> Fraction:
         return Fraction(value)
     if isinstance(value, float) and math.isfinite(value):
         return Fraction(repr(value))
-    if isinstance(value, (Decimal, str)):
+    if isinstance(value, Decimal) or (isinstance(value, str) and len(value) <= LONGEST):
         try:
+            if abs(Decimal(0 if "/" in str(value) else value).adjusted()) > LARGEST:
+                raise ValueError  # a fraction of it would fill the memory
             return Fraction(value)
-        except (ValueError, ZeroDivisionError, OverflowError):
+        except (ValueError, ZeroDivisionError, ArithmeticError):
             pass
     raise ValueError(
-        f"{what} is {value!r}; it must be a finite number: an integer, a fraction or a float."
+        f"{what} is {value!r}; it must be a finite number of at most 300 digits: an integer, a "
+        "fraction or a float."
     )
 
 

@@ -172,7 +172,7 @@ class PMF(Tails):
     @property
     def values(self) -> Array:
         """The values, as int64 where they are integers, else float64."""
-        if self.origin.denominator == self.step.denominator == 1:
+        if self._integral:
             return int(self.origin) + int(self.step) * np.arange(len(self))
         below = math.lcm(self.origin.denominator, self.step.denominator)
         first, apart = int(self.origin * below), int(self.step * below)

@@ -211,7 +211,7 @@ def pieces(values: Scaled) -> list[tuple[int, Array, int]]:
 def convolve(a: Scaled, b: Scaled) -> tuple[Scaled, float]:
     """Return the full convolution and a bound on its relative error, for numbers of any range.
 
-    Each pair of pieces goes through :func:`faltung.convolve` as float64; all terms are positive,
+    Each pair of pieces goes through a plan of :mod:`faltung` as float64; all terms are positive,
     so that sums in any order have a relative error of about their number of terms, whatever the
     numbers' range.
     """
@@ -220,13 +220,14 @@ def convolve(a: Scaled, b: Scaled) -> tuple[Scaled, float]:
     if len(a) < len(b):
         a, b = b, a
     left, right = pieces(a), pieces(b)
-    bound = (len(b) + len(left) * len(right) + 2) * EPS * 2
+    bound = EPS
     whole: Scaled | None = None
     for s, x, x_base in left:
         for t, y, y_base in right:
-            y = np.asarray(y) if len(y) <= len(x) else y
             long, short = (x, y) if len(x) >= len(y) else (y, x)
-            product = faltung.convolve(long, short, mode="full", nonnegative=True)
+            plan = faltung.plan(len(long), long.dtype, short, mode="full", nonnegative=True)
+            product = plan(long)
+            bound = max(bound, plan.error_bound + (len(left) * len(right) + 2) * EPS)
             part = scaled(product, x_base + y_base)
             if len(left) == len(right) == 1 and len(product) == len(a) + len(b) - 1:
                 return part, bound

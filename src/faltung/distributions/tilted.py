@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 MOST_TILTS = 2000
 ALIASED = 100.0  # bits below 1 of what lies outside a circular window
-WHOLE = 1 << 20  # a support of fewer points is transformed whole
+WHOLE = 1 << 16  # a support of fewer points is transformed whole
 NEGLIGIBLE = 90.0  # minus logarithms of spectra that are taken for 0
 REFINED = 100_000_000  # products at most, for spectra in long double
 DIRECT = 200_000_000  # products at most, for points that no tilt reaches
@@ -246,7 +246,7 @@ def under_tilt(total: Sum, tilt: float) -> Tilted:
     """Return a sum under one tilt by a circular transform, with a bound on all that is wrong."""
     span = total.last - total.first + 1
     start, length, aliased = total.first, smooth(span), 0.0
-    if span > max(WHOLE, 4 * max(len(part.masses) for part in total.parts)):
+    if span > max(WHOLE, 16 * max(len(part.masses) for part in total.parts)):
         high, over = total.edge(ALIASED, 1, tilt)
         low, under = total.edge(ALIASED, -1, tilt)
         if high - low < span:
