@@ -140,6 +140,15 @@ def test_tilted_transforms_keep_their_bound(a, b, n, m):
         assert Fraction(low) <= true.cdf(value) <= Fraction(high)
 
 
+def test_transforms_without_long_double_keep_their_bound(truth, monkeypatch):
+    monkeypatch.setattr("faltung.distributions.tilted.REFINED", 0)
+    die = LOADED.rounded()
+    x = die.repeat(COPIES, method="tilted", lost=0, rtol=1e-8)
+    assert off(x.scaled, truth[0]) <= x.error <= 1.1e-8
+    with pytest.raises(ValueError, match=r"rtol=1e-13 for this sum; rtol=.* would do"):
+        die.repeat(COPIES, method="tilted", rtol=1e-13)
+
+
 def test_a_window_is_certified(truth):
     x = LOADED.rounded().repeat(COPIES, method="tilted", lost=1e-40)
     assert len(x) < 1500

@@ -122,9 +122,11 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
             target = float(np.clip(target, low, high))
         found = under_tilt(total, total.tilt_to(target))
         tilts, length = tilts + 1, max(length, len(found.values))
-        if found.error > rtol / 2:
+        least = max(found.error, found.noise / float(found.values.max()))  # at the very peak
+        if least > rtol / 2:
             raise ValueError(
-                f"no transform promises rtol={rtol:g} for this sum; {4 * found.error:.1g} would do."
+                f"no transform promises rtol={rtol:g} for this sum; "
+                f"rtol={100 * least:.0e} would do."
             )
         worst = max(worst, found.error)
         fresh, width = lay(whole, done, found, low, rtol)
