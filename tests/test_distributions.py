@@ -279,6 +279,7 @@ def test_densities_bound_what_the_grid_does():
     (lambda: die().repeat(2.5), "integer"),
     (lambda: die().repeat(10**7), r"bytes.*\.rounded\(\)"),
     (lambda: uniform(1, 1000).rounded().repeat(10**9), "bytes at work.*max_points"),
+    (lambda: PMF([1, 10**3000], normalise=True).repeat(10**9), "bytes"),
     (lambda: 0 * die(), "for certain"),
     (lambda: die().rounded().add(die(), method="exact"), "fractions"),
     (lambda: die().add(die(), method="fft"), "method"),

@@ -90,7 +90,7 @@ def convolve(a: Exact, b: Exact) -> Exact:
         )  # fmt: skip
         return Exact(tuple(counts.tolist()), below)
     size = len(a) + len(b) - 1
-    room = room_for(sum(a.numerators) * sum(b.numerators), size)
+    room = room_for(sum(a.numerators).bit_length() + sum(b.numerators).bit_length(), size)
     return Exact(unpacked(packed(a, room) * packed(b, room), room, size), below)
 
 
@@ -103,13 +103,13 @@ def power(a: Exact, n: int) -> Exact:
         Where the integers would be too long to multiply.
     """
     size = (len(a) - 1) * n + 1
-    room = room_for(sum(a.numerators) ** n if n < 1 << 22 else 1 << BITS, size)
+    room = room_for(sum(a.numerators).bit_length() * n, size)
     return Exact(unpacked(packed(a, room) ** n, room, size), a.denominator**n)
 
 
-def room_for(largest: int, count: int) -> int:
-    """Return how many bytes a number gets, where all of them are at most ``largest``."""
-    room = largest.bit_length() // 8 + 1
+def room_for(bits: int, count: int) -> int:
+    """Return how many bytes a number gets, where none has more bits."""
+    room = bits // 8 + 1
     if room * count * 8 > BITS:
         raise ValueError(
             f"exact arithmetic would need {count:,} integers of {room:,} bytes each, "
