@@ -31,7 +31,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 unit: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py --json build/bench.json
