@@ -296,7 +296,7 @@ def at_once(
 def even(values: Array, taps: tuple[int, ...], centred: bool) -> Array:
     """Return which windows are all one number, or all 0: counts of steps in them tell exactly."""
     if not centred:
-        return correlate(values != 0, np.ones(taps, np.int64), mode="valid") == 0
+        return np.asarray(correlate(values != 0, np.ones(taps, np.int64), mode="valid") == 0)
     found: Array | bool = True
     for axis, along in enumerate(taps):
         if along > 1:

@@ -94,13 +94,14 @@ def shift(
     x = x.astype(x.dtype.newbyteorder("="), copy=False)
     if isinstance(by, Kernel):
         return convolve(x, by, boundary=boundary, fill_value=fill_value, axes=axes)
-    steps = list(soft_steps(by)) if isinstance(by, Mapping) else [(distances(by, axes), 1.0)]
-    along = convolved_axes(axes, x.shape, (1,) * len(steps[0][0]))
+    steps = list(soft_steps(by)) if isinstance(by, Mapping) else []
+    whole: Sequence[float] = steps[0][0] if steps else distances(by, axes)
+    along = convolved_axes(axes, x.shape, (1,) * len(whole))
     names = boundaries(boundary, len(along))
     fill = fill_for(fill_value, x.dtype)
-    if isinstance(by, Mapping):
+    if steps:
         return softly(x, steps, along, names, fill)
-    return moved(x, steps[0][0], along, names, fill, method)
+    return moved(x, whole, along, names, fill, method)
 
 
 def distances(by: Any, axes: Any) -> tuple[float, ...]:
@@ -108,7 +109,7 @@ def distances(by: Any, axes: Any) -> tuple[float, ...]:
     several = isinstance(by, (tuple, list)) or np.ndim(by) == 1
     count = len(axes) if isinstance(axes, (tuple, list)) else 1
     values = tuple(by) if several else (by,) * count
-    real = (int, float, np.integer, np.floating)
+    real: tuple[type[Any], ...] = (int, float, np.integer, np.floating)
     if not values or any(
         not isinstance(v, real) or isinstance(v, bool) or not abs(v) <= FURTHEST for v in values
     ):
