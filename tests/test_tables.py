@@ -49,6 +49,14 @@ def test_quotes_comments_and_empty_lines():
         table.numbers("x")
 
 
+def test_a_single_column_misses_a_number_where_a_line_is_empty():
+    for content in (b"x\n1\n\n\n2\n\n", b"\nx\n1\n\n# c\n\n2\n", b'x\n1\n""\n""\n2\n'):
+        _, found = columns(content)
+        np.testing.assert_array_equal(found, [[1, nan, nan, 2]])
+    assert columns(b'"a b"\n1\n') == (("a b",), [[1]])
+    assert columns(b"1   2\n 3 4 \n\n5 6")[1] == [[1, 3, 5], [2, 4, 6]]
+
+
 def test_only_the_columns_asked_for_need_to_be_numbers():
     assert read("t.csv", b"who,x\nann,1\nbob,2\n").numbers("x").tolist() == [1, 2]
 
@@ -77,9 +85,12 @@ def test_times_are_numbers_or_dates():
     ("x\n1\n".encode("utf-16"), "zero bytes"), (b"\x93NUMPY\x01\0garbage", r"numpy\.save"),
 ])  # fmt: skip
 def test_malformed_files_are_told_in_one_line(content, words):
-    with pytest.raises(TableError, match=words) as error:
+    def last_column():
         table = read("t.csv", content)
-        table.numbers(table.width)
+        return table.numbers(table.width)
+
+    with pytest.raises(TableError, match=words) as error:
+        last_column()
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 200
 

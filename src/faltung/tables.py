@@ -102,6 +102,13 @@ class Table:
             found[n] = value
         return found
 
+    def cells(self, column: str | int) -> NDArray[Any]:
+        """Return a column as it was read: texts, or an array's numbers."""
+        place = self.place(column)
+        if isinstance(self.rows, np.ndarray):
+            return self.numbers(column)
+        return np.array([row[place] for row in self.rows], object)
+
     def times(self, column: str | int) -> NDArray[np.float64]:
         """Return a column of numbers, or of dates and times (ISO 8601) as seconds from the first.
 
@@ -132,8 +139,9 @@ def read(path: str, content: bytes | None = None) -> Table:
 
     Text has a row of numbers on each line, separated by tabs, semicolons, commas or white space:
     whichever of these, in this order, stands on the first line. The first line is a header where
-    it holds anything but numbers and times. Cells may be quoted. Empty lines, and lines that begin
-    with ``#``, are passed over: write ``nan`` for what is missing of a single column.
+    it holds anything but numbers and times. Cells may be quoted. Lines that begin with
+    ``#`` are passed over, and so are empty lines, except those between the numbers of a single
+    column, of which one is missing there.
 
     Parameters
     ----------
@@ -237,17 +245,22 @@ def text_table(path: str, text: str) -> Table:
 def cells(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each row with the number of its last line."""
     start = next((n for n, line in enumerate(lines) if not passed_over(line)), len(lines))
-    delimiter = next((m for m in DELIMITERS if m in "".join(lines[start : start + 1])), None)
-    if delimiter is None:
-        for n, line in enumerate(lines[start:], start + 1):
-            if not passed_over(line):
-                yield n, line.split()
-        return
-    reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
+    first = lines[start] if lines[start:] else ""
+    delimiter = next((mark for mark in DELIMITERS if mark in first), " ")
+    blank = delimiter == " "
+    rows = (line.strip() if blank else line for line in lines[start:])
+    reader = csv.reader(rows, delimiter=delimiter, skipinitialspace=blank, strict=True)
+    single, empty = False, 0
     try:
         for row in reader:
-            if row and not (passed_over(row[0]) if len(row) == 1 else row[0].startswith("#")):
-                yield start + reader.line_num, [cell.strip() for cell in row]
+            here = start + reader.line_num
+            if not row or (len(row) == 1 and not row[0].strip() and not blank):
+                empty += 1
+            elif not row[0].startswith("#"):
+                if single:  # what is missing between others is an empty line
+                    yield from ((here - empty + n, [""]) for n in range(empty))
+                yield here, [cell.strip() for cell in row]
+                single, empty = len(row) == 1, 0
     except csv.Error as error:
         raise TableError(
             f"{path}: line {start + reader.line_num}: {error}; is a quote missing?"

@@ -181,7 +181,8 @@ def weights(text: str) -> Any:
     try:
         found = kernel_named(f"{SHORT.get(name, name)}{':' if rest else ''}{rest}")
     except ValueError as error:
-        raise ValueError(f"weights {text!r}: {error} Others are {HELP}.") from None
+        reason = str(error).partition(" Named kernels")[0]  # of which most are for pictures
+        raise ValueError(f"weights {text!r}: {reason} Give {HELP}.") from None
     if found.ndim != 1:
         raise ValueError(f"weights {text!r} has {found.ndim} axes; give one along time: {HELP}.")
     return found
