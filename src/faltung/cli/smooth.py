@@ -155,6 +155,8 @@ def read_table(file: str) -> Table:
 
     if file != STREAM:
         return tables.read(file)
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed; name a file.")
     return tables.read("stdin", sys.stdin.buffer.read(tables.LARGEST + 1))
 
 

@@ -79,7 +79,10 @@ def track_figure(
     below = panels[-1]
     for name, each in smoothed.items():
         t = np.arange(each.coverage.size) if times is None else times
-        below.fill_between(t, each.coverage, step="mid", color=FILL, alpha=1 / count, label=name)
+        below.fill_between(t, each.coverage, color=FILL, alpha=0.6 / count, lw=0)
+        below.plot(t, each.coverage, ".-", ms=3, lw=0.8, label=name)
+    if count > 1:
+        below.legend(loc="best", frameon=False, fontsize=8, ncols=count)
     below.set_ylim(0, 1.05 * max([1.0, *(each.coverage.max() for each in smoothed.values())]))
     below.set_ylabel("coverage")
     below.set_xlabel(f"time{f' in {unit}' if unit else ''}" if times is not None else "sample")
