@@ -66,9 +66,7 @@ def figure() -> Any:
     small = panel.inset_axes((0.72, 0.10, 0.27, 0.30))
     ages = np.arange(12)
     small.bar(ages, done.weights[:12], color=LINE, width=0.7)
-    small.set_title(
-        f"weights by age in seconds; their sum is {done.weights.sum():.6g}", fontsize=8
-    )
+    small.set_title(f"weights by age in seconds; their sum is {done.weights.sum():.6g}", fontsize=8)
     small.tick_params(labelsize=7)
     small.spines[["top", "right"]].set_visible(False)
     drawn.suptitle(

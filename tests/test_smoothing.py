@@ -1,6 +1,8 @@
 """Smoothing: weighted averages over what is there, against their definition."""
 
+import importlib.util
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,3 +233,44 @@ def test_too_many_pairs_are_refused_before_they_are_gone_through():
     n = 1 << 16
     with pytest.raises(ValueError, match="reach="):
         signal.smooth(np.zeros(n), np.ones_like, times=np.arange(float(n)))
+
+
+def the_track_of_the_docs():
+    path = Path(__file__).parents[1] / "docs" / "track.py"
+    spec = importlib.util.spec_from_file_location("track", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_the_picture_in_the_docs_claims():
+    track = the_track_of_the_docs()
+    t, read = track.readings()
+    done = track.smoothed()
+    w = done.weights
+    assert math.fsum(w) == pytest.approx(1, abs=1e-15)
+    assert w.argmax() == 0
+    assert (np.diff(w) < 0).all()
+    # the first outputs are averages of what was read so far, their weights divided by their sum
+    for i in range(3):
+        wanted = (w[: i + 1] * read[i::-1]).sum() / w[: i + 1].sum()
+        assert done.values[i] == pytest.approx(wanted, rel=1e-12)
+    there = ~np.isnan(done.values)
+    assert (done.coverage[there] >= track.LEAST).all()
+    assert not there[slice(*track.TUNNEL)][5:].any()
+    # in steady motion the average errs less than the readings, but for its lag
+    slow = 3 * np.arange(400.0)
+    noisy = slow + np.random.default_rng(15).normal(0, track.ERROR, slow.size)
+    smooth = signal.smooth(noisy, kernels.exponential_age(track.ALPHA))
+    error = (smooth.values - slow)[50:] + 3 * smooth.lag
+    assert error.std() < 0.5 * track.ERROR
+    assert abs(error.mean()) < 2
+    assert t.size == read.size == done.values.size
+
+
+def test_the_picture_in_the_docs_is_drawn():
+    pytest.importorskip("matplotlib")
+    track = the_track_of_the_docs()
+    lines = track.figure().axes[0].get_lines()
+    drawn = next(line for line in lines if line.get_label().startswith("smoothed"))
+    np.testing.assert_array_equal(drawn.get_ydata(), track.smoothed().values)
