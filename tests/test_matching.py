@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faltung import image
+import faltung
+from faltung import image, kernels
 from faltung.demo import PHOTOGRAPH
 from faltung.signal import best, match, matched_filter, peaks, shift
 
@@ -178,6 +179,18 @@ def test_a_shift_by_a_part_of_a_sample_is_found_in_2_dimensions(by):
     moved = shift(x, by, boundary="wrap", method="fourier")
     peak = best(match(moved, template))
     assert peak.position == pytest.approx((15 + by[0], 18 + by[1]), abs=0.02)
+
+
+@pytest.mark.parametrize("by", [0.0, 0.1, 0.25, 0.4, 0.5])
+def test_a_shifted_photograph_is_found_to_a_tenth_of_a_pixel(by):
+    grey = image.read(PHOTOGRAPH).mean(axis=2)
+    moved = shift(grey, (3 + by, -7 - by), boundary="wrap", method="fourier")
+    for sigma in (0, 1, 2):  # smooth, the scores have a ridge that lies across the axes
+        pair = grey, moved
+        if sigma:
+            pair = tuple(faltung.convolve(p, kernels.gaussian(sigma)) for p in pair)
+        found = best(match(pair[1], pair[0][100:131, 200:241]))
+        assert found.position == pytest.approx((103 + by, 193 - by), abs=0.12)
 
 
 def test_quadratics_are_found_exactly():
