@@ -32,7 +32,7 @@ class Peak:
 
     Scores of :func:`faltung.signal.match` are found to a hundredth of a sample where the signal is
     smooth. Where it is as fine as its samples, the scores fall off faster than any quadratic, and
-    the position is drawn towards the sample by up to a tenth.
+    the position may be off by an eighth.
     """
 
     index: tuple[int, ...]
