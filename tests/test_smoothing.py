@@ -129,6 +129,22 @@ def test_times_on_a_lattice_make_gaps_missing():
     np.testing.assert_allclose(signal.smooth(x[keep], "linear:4", times=stamps).values, done.values)
 
 
+def test_seconds_since_1970_and_jitter_are_a_lattice():
+    n = 300_000
+    keep = np.sort(np.random.default_rng(5).permutation(n)[: n // 2])
+    keep[0], keep[-1] = 0, n - 1
+    x = np.sin(keep / 50)
+    wanted = signal.smooth(x, "linear:4", times=keep.astype(float)).coverage
+    for step in (0.1, 1 / 3):
+        stamps = 1.7e9 + step * keep  # whose last bit is a millionth of a step
+        np.testing.assert_array_equal(signal.smooth(x, "linear:4", times=stamps).coverage, wanted)
+    rough = keep + np.random.default_rng(6).uniform(-0.1, 0.1, keep.size)
+    with pytest.raises(ValueError, match="no multiples"):
+        signal.smooth(x, "linear:4", times=rough)
+    done = signal.smooth(x, "linear:4", times=rough, step=1)
+    np.testing.assert_array_equal(done.coverage, wanted)
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_real_ages_are_their_definition(data):

@@ -13,6 +13,7 @@ from faltung.dtypes import Array, plain_array
 from faltung.geometry import MODES, Axis, default_anchor
 from faltung.ops import correlate, plan
 from faltung.problem import boundaries, convolved_axes, fill_for
+from faltung.signal.ages import positive
 from faltung.signal.shifting import gathered
 
 CERTAIN = 1e-6  # scores whose rounding might exceed this are computed once more, each by itself
@@ -149,8 +150,7 @@ def matched_filter(
     for array, name in ((x, "x"), (template, "template")):
         if array.dtype.kind not in "biufc" or array.ndim == 0:
             raise TypeError(f"{name} must be numbers; got {array.dtype} of shape {array.shape}.")
-    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 < noise < math.inf:
-        raise ValueError(f"noise={noise!r} must be a finite number more than 0.")
+    noise = positive("noise", noise)
     wide = np.complex128 if template.dtype.kind == "c" else np.float64
     largest = float(np.abs(template.astype(wide)).max(initial=0))
     if not 0 < largest < math.inf:

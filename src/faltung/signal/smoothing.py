@@ -13,12 +13,14 @@ from faltung.boundary import BOUNDARIES
 from faltung.dtypes import Array, plain_array
 from faltung.ops import convolve
 from faltung.problem import MISSING, scipy_hint
-from faltung.signal.ages import Taps, TimeWeights, falling, taps_of
+from faltung.signal.ages import Taps, TimeWeights, falling, positive, taps_of
 from faltung.signal.ages import weights as named_weights
 
+REAL = (int, float, np.integer, np.floating)
 EDGES = ("renormalise", *BOUNDARIES)
 LONGEST_LATTICE = 1 << 26  # steps that times on a lattice may span
-CLOSE = 1e-6  # of a step: how near to a multiple of it times are taken for one
+CLOSE = 1e-3  # of a step: how near to a multiple of it times are, where it was found from them
+NEAREST = 0.25  # where it was given, so that times with a jitter may be taken to the nearest
 PAIRS = 1 << 30  # pairs of samples that a function of ages is asked about
 
 
@@ -100,7 +102,9 @@ def smooth(
     times : array_like, optional
         n finite numbers or ``datetime64`` (counted in seconds) that do not fall.
     step : float, optional
-        Of the lattice; by default the smallest difference of the times.
+        Of the lattice; by default the smallest difference of the times, of which all must then be
+        multiples, to a thousandth of it. A step that is given allows for a jitter: each time is
+        taken to the nearest multiple, at most a quarter of a step away.
     edges : {"renormalise", "constant", "edge", "symmetric", "reflect", "wrap"}
         What counts beyond the ends: nothing, or the track continued by a boundary.
     fill_value : float
@@ -142,7 +146,7 @@ def smooth(
         )
     if not isinstance(missing, str) or missing not in MISSING:
         raise ValueError(f"missing={missing!r} is unknown; use one of {', '.join(MISSING)}.")
-    if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 <= least <= 1:
+    if isinstance(least, bool) or not isinstance(least, REAL) or not 0 <= least <= 1:
         raise ValueError(f"least={least!r} must be a number from 0 to 1: a coverage.")
     if isinstance(weights, str):
         weights = named_weights(weights)
@@ -289,16 +293,14 @@ def lattice_places(moments: Array, step: float | None) -> Array:
     if moments.size < 2:
         return np.zeros(moments.size, np.int64)
     between = np.diff(moments)
-    if step is None:
-        step = float(between.min())
-    elif isinstance(step, bool) or not isinstance(step, (int, float)) or not 0 < step < math.inf:
-        raise ValueError(f"step={step!r} must be a finite number more than 0.")
+    near = CLOSE if step is None else NEAREST
     if between.min() == 0:
         where = int(np.flatnonzero(between == 0)[0])
         raise ValueError(
             f"two samples have the same time, {where} and {where + 1}, counted from 0; average "
             "them first, or give weights of the real ages, such as time_exponential(tau)."
         )
+    step = common_step(moments, float(between.min())) if step is None else positive("step", step)
     if moments[-1] / step >= LONGEST_LATTICE:
         raise ValueError(
             f"times span {moments[-1] / step:.3g} steps of {step:g}, and {LONGEST_LATTICE} are "
@@ -306,9 +308,8 @@ def lattice_places(moments: Array, step: float | None) -> Array:
             "time_exponential(tau)."
         )
     places = np.rint(moments / step)
-    # a time that is right to the last bit may stand a little off once the first is subtracted
     off = np.abs(moments / step - places)
-    if off.max() > CLOSE or np.diff(places).min() < 1:
+    if off.max() > near or np.diff(places).min() < 1:
         where = int(off.argmax())
         raise ValueError(
             f"times are no multiples of the step {step:g}: times[{where}] lies {off[where]:.3g} "
@@ -316,6 +317,23 @@ def lattice_places(moments: Array, step: float | None) -> Array:
             "time_exponential(tau)."
         )
     return places.astype(np.int64)
+
+
+def common_step(moments: Array, least: float) -> float:
+    """Return the step of a lattice, from the smallest difference of its times.
+
+    That is rounded, and would miss the far multiples: it is corrected by ever later times, each
+    within reach of the last correction.
+    """
+    step, reach = least, 1 << 8
+    while True:
+        last = int(np.searchsorted(moments, step * reach, side="right")) - 1
+        steps = round(float(moments[last]) / step)
+        if steps:
+            step = float(moments[last]) / steps
+        if last == moments.size - 1 or reach > LONGEST_LATTICE:
+            return step
+        reach <<= 4
 
 
 # ---- by real ages ----------------------------------------------------------------------------
