@@ -32,7 +32,9 @@ def test_scores_are_their_definition(data):
     shape = tuple(data.draw(st.integers(4, 12)) for _ in range(rank))
     taps = tuple(data.draw(st.integers(2, 4)) for _ in range(rank))
     x, template = rng.standard_normal(shape), rng.standard_normal(taps)
-    x = x * data.draw(st.sampled_from([1, 1e-150, 1e150])) + data.draw(st.sampled_from([0, 0, 3]))
+    x = x * data.draw(st.sampled_from([1, 1e-300, 1e-150, 1e150, 1e307])) + data.draw(
+        st.sampled_from([0, 0, 3])
+    )
     centred = data.draw(st.booleans())
     weights = rng.random(taps) * (rng.random(taps) < 0.8) if data.draw(st.booleans()) else None
     if weights is not None:

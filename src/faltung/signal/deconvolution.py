@@ -334,21 +334,22 @@ class Least:
         factors, size = blur.spectrum, np.abs(blur.spectrum)
         penalty = roughness(blur.shape, blur.axes) if self.smooth else 1.0
         below = size**2 + self.damping * penalty
-        keep = ~lost(size, blur.unknowns) if self.damping == 0 else below > 0
+        keep = ~lost(np.sqrt(below), blur.unknowns)
         return np.divide(np.conj(factors), below, out=np.zeros_like(factors), where=keep)
 
     @cached_property
     def inverse(self) -> Array:
         """Return the matrix (samples, outputs) that gives the estimate."""
         matrix = self.blur.matrix()
+        least = max(matrix.shape) * float(np.finfo(float).eps)
         if self.damping == 0:
-            return np.linalg.pinv(matrix, rcond=max(matrix.shape) * float(np.finfo(float).eps))
+            return np.linalg.pinv(matrix, rcond=least)
         if not self.smooth:
             u, s, v = np.linalg.svd(matrix, full_matrices=False)
             whole: Array = (v.T * (s / (s * s + self.damping))) @ u.T
             return whole
         lines = math.sqrt(self.damping) * difference_matrix(self.blur)
-        stacked: Array = np.linalg.pinv(np.concatenate([matrix, lines]))
+        stacked: Array = np.linalg.pinv(np.concatenate([matrix, lines]), rcond=least)
         return stacked[:, : matrix.shape[0]]
 
     def growth(self) -> float:

@@ -90,6 +90,7 @@ def match(
     laid = laid_out(x, template.shape, along, mode, boundary, fill_value)
     there = np.isfinite(laid)
     # about the mean and scaled, sums of squares neither overflow nor lose much
+    laid = laid / (float(np.max(np.abs(laid), where=there, initial=0)) or 1.0)
     middle = float(np.mean(laid, where=there)) if centred and there.any() else 0.0
     scale = float(np.max(np.abs(laid - middle), where=there, initial=0)) or 1.0
     values = np.where(there, (laid - middle) / scale, np.nan)
