@@ -37,6 +37,22 @@ def test_it_writes_what_the_library_computes(track, tmp_path, capsys):
     assert np.load(out).shape == (7, 2)
 
 
+def test_columns_of_like_names_are_all_written(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"x,x,x_smooth\n1,5,7\n2,6,8\n")
+    arguments = ["-t", "1", "-c", "2", "-c", "x_smooth", "-w", "[1]"]
+    assert cli.run(["smooth", str(path), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "x,x_,x__smooth,x__coverage,x_smooth,x_smooth_smooth,x_smooth_coverage"
+    assert lines[1] == "1,5,5,1,7,7,1"
+
+
+def test_arrays_are_read(tmp_path, capsys):
+    np.save(tmp_path / "t.npy", np.array([[1.0, 2.0], [3.0, np.nan]]))
+    assert cli.run(["smooth", str(tmp_path / "t.npy"), "-c", "2", "-w", "[1]"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["2,2,1", ",,0"]
+
+
 def test_streams(monkeypatch, capsys):
     class Stdin:
         buffer = io.BytesIO(b"1\n\n3\n")

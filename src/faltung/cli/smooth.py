@@ -107,11 +107,10 @@ def smooth_command(
         done[name] = signal.smooth(
             samples[name], chosen, times=moments, fill_value=fill_value or 0.0, **options
         )
-        found |= {
-            name: samples[name],
-            f"{name}_smooth": done[name].values,
-            f"{name}_coverage": done[name].coverage,
-        }
+        found[name] = samples[name]
+        taken = {*names, *found}
+        found[unused(f"{name}_smooth", taken)] = done[name].values
+        found[unused(f"{name}_coverage", taken)] = done[name].coverage
     drawn = None
     if plot is not None:
         from faltung.signal.plots import track_figure, written_figure
@@ -174,11 +173,18 @@ def chosen_columns(table: Table, columns: tuple[str, ...], time: str | None) -> 
         place = table.place(column)
         if place == taken:
             raise click.UsageError(f"--column {column} is the column of the times.")
-        name = table.name(place)
-        names[f"{name}_{place + 1}" if name in names else name] = column
+        others = {*names} if taken is None else {*names, table.name(taken)}
+        names[unused(table.name(place), others)] = column
     if len({table.place(column) for column in columns}) != len(columns):
         raise click.UsageError("a column is given twice; give each once.")
     return names
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """Return a name, with a mark where it is taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def contents(output: str, found: dict[str, Any], done: dict[str, Smoothed]) -> bytes:
