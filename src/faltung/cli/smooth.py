@@ -173,8 +173,8 @@ def chosen_columns(table: Table, columns: tuple[str, ...], time: str | None) -> 
         place = table.place(column)
         if place == taken:
             raise click.UsageError(f"--column {column} is the column of the times.")
-        others = {*names} if taken is None else {*names, table.name(taken)}
-        names[unused(table.name(place), others)] = column
+        used = {*names} if taken is None else {*names, table.name(taken)}
+        names[unused(table.name(place), used)] = column
     if len({table.place(column) for column in columns}) != len(columns):
         raise click.UsageError("a column is given twice; give each once.")
     return names
