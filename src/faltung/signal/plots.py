@@ -12,6 +12,7 @@ import numpy as np
 from faltung.dtypes import Array
 from faltung.signal.smoothing import Smoothed
 
+GAP = 10  # usual steps without a sample, over which no line is drawn
 ENDINGS = (".png", ".svg", ".pdf")
 PAPER, INK, FAINT, LINE, FILL = "#faf9f6", "#1e1e1e", "#9a978f", "#2563a8", "#c9d8e8"
 
@@ -73,14 +74,17 @@ def track_figure(
         if truth is not None:
             panel.plot(*truth[name], color=FAINT, lw=1, ls="--", label="true")
         panel.plot(t, read, ".", color=INK, ms=4, label="read")
-        panel.plot(t, smoothed[name].values, color=LINE, lw=1.8, label=f"smoothed {weights}")
+        line = broken(t, smoothed[name].values)
+        panel.plot(*line, color=LINE, lw=1.8, label=f"smoothed {weights}")
+        panel.ticklabel_format(axis="y", useOffset=False)
         panel.set_ylabel(name)
         panel.legend(loc="best", frameon=False, fontsize=9)
     below = panels[-1]
     for name, each in smoothed.items():
         t = np.arange(each.coverage.size) if times is None else times
-        below.fill_between(t, each.coverage, color=FILL, alpha=0.6 / count, lw=0)
-        below.plot(t, each.coverage, ".-", ms=3, lw=0.8, label=name)
+        line = broken(t, each.coverage)
+        below.fill_between(*line, color=FILL, alpha=0.6 / count, lw=0)
+        below.plot(*line, ".-", ms=3, lw=0.8, label=name)
     if count > 1:
         below.legend(loc="best", frameon=False, fontsize=8, ncols=count)
     below.set_ylim(0, 1.05 * max([1.0, *(each.coverage.max() for each in smoothed.values())]))
@@ -90,6 +94,14 @@ def track_figure(
         panel.set_facecolor(PAPER)
         panel.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def broken(t: Array, values: Array) -> tuple[Array, Array]:
+    """Return a line that is interrupted where no sample stands for ten usual steps."""
+    steps = np.diff(t)
+    usual = float(np.median(steps)) if steps.size else 0.0
+    after = np.flatnonzero(steps > GAP * usual) + 1 if usual > 0 else np.zeros(0, int)
+    return np.insert(t.astype(float), after, t[after]), np.insert(values, after, np.nan)
 
 
 def written_figure(figure: Any, ending: str) -> bytes:

@@ -298,7 +298,7 @@ def lattice_places(moments: Array, step: float | None) -> Array:
         where = int(np.flatnonzero(between == 0)[0])
         raise ValueError(
             f"two samples have the same time, {where} and {where + 1}, counted from 0; average "
-            "them first, or give weights of the real ages, such as time_exponential(tau)."
+            "them first, or give weights of the real ages, such as time.exponential:TAU."
         )
     step = common_step(moments, float(between.min())) if step is None else positive("step", step)
     if moments[-1] / step >= LONGEST_LATTICE:
@@ -314,7 +314,7 @@ def lattice_places(moments: Array, step: float | None) -> Array:
         raise ValueError(
             f"times are no multiples of the step {step:g}: times[{where}] lies {off[where]:.3g} "
             "steps beside one; give the step=, or weights of the real ages, such as "
-            "time_exponential(tau)."
+            "time.exponential:TAU."
         )
     return places.astype(np.int64)
 
