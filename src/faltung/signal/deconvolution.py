@@ -262,7 +262,7 @@ def checked(value: Any, name: str) -> Array:
             f"{name} has NaN or an infinity, which would spread everywhere; fill the gaps first, "
             "for instance by faltung.signal.smooth."
         )
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def checked_fill(value: Any) -> float:
