@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet photographs wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track photographs wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -14,6 +14,7 @@ help:
 	@echo "make regret      time every method against the planner's choice"
 	@echo "make growth      plot time against kernel size to docs/growth.png"
 	@echo "make sheet       filter a photograph with every kernel into docs/kernels.png"
+	@echo "make track       plot a smoothed track to docs/track.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
@@ -49,6 +50,10 @@ growth: .venv/.dev
 
 sheet: .venv/.installed
 	$(BIN)/python docs/kernels_sheet.py
+
+track: .venv/.installed
+	$(BIN)/pip install -q --editable '.[plot]'
+	$(BIN)/python docs/track.py
 
 photographs: .venv/.dev
 	$(BIN)/python benchmarks/photographs.py --json build/photographs.json
