@@ -108,10 +108,14 @@ def test_mistakes_are_one_short_line(text):
 
 
 def test_a_misspelt_family_is_suggested():
-    with pytest.raises(ValueError, match=r"Did you mean gaussian\?"):
+    with pytest.raises(ValueError, match=r"Did you mean gaussian or"):
         kernels.get("gausian:2")
     with pytest.raises(ValueError, match=r"Did you mean kirsch\."):
         kernels.get("kirsch.nn")
+    with pytest.raises(ValueError, match=r"stands for several: sobel\.x, sobel\.y\."):
+        kernels.get("sobel")
+    with pytest.raises(ValueError, match=r"in brackets, as in \[\[1,2,1\]\]"):
+        kernels.get("1,2,1")
 
 
 @given(st.text(max_size=12))

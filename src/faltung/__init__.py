@@ -8,6 +8,7 @@ The operator
 What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
+    signal                  tracks and signals: smooth, shift, match, deconvolve
     distributions           random variables: sums, tails
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from faltung import kernels as kernels
     from faltung import machine as machine
     from faltung import reference as reference
+    from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
@@ -75,7 +77,9 @@ _PLACES = {
     "get_workers": "native",
     "workers": "settings",
 }
-_MODULES = ("dialects", "distributions", "geometry", "image", "kernels", "machine", "reference")
+_MODULES = (
+    "dialects", "distributions", "geometry", "image", "kernels", "machine", "reference", "signal",
+)  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

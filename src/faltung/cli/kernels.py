@@ -45,11 +45,17 @@ def kernels_command(name: str | None, response: str | None, gallery: Path | None
     from faltung import kernels
     from faltung.analysis import analyse
     from faltung.cli.response import as_picture, as_text
+    from faltung.kernels.catalogue import members
 
-    kernel = kernels.get(name)
-    click.echo(f"{kernel}\n\n{analyse(kernel).summary}\n")
-    for line in as_text(kernel):
-        click.echo(line)
+    names = members(name) or [name]
+    if response is not None and len(names) > 1:
+        raise click.UsageError(f"--response draws one kernel; name one of {', '.join(names)}.")
+    for number, each in enumerate(names):
+        kernel = kernels.get(each)
+        space = "\n\n" if number else ""
+        click.echo(f"{space}{kernel}\n\n{analyse(kernel).summary}\n")
+        for line in as_text(kernel):
+            click.echo(line)
     if response is not None:
         from faltung import image
 

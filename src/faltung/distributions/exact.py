@@ -80,7 +80,7 @@ def convolve(a: Exact, b: Exact) -> Exact:
     (1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1)
     """
     below = a.denominator * b.denominator
-    if sum(a.numerators) * sum(b.numerators) < 1 << 62:
+    if max(sum(a.numerators), 1) * max(sum(b.numerators), 1) < 1 << 62:
         import faltung
 
         long, short = (a, b) if len(a) >= len(b) else (b, a)

@@ -272,7 +272,7 @@ def get(name: str) -> Kernel:
     Raises
     ------
     ValueError
-        Where there is none of that name; the message lists those there are.
+        Where there is none of that name; the message tells what is like it.
 
     Examples
     --------
@@ -296,13 +296,34 @@ def get(name: str) -> Kernel:
             raise ValueError(
                 f"kernel {shown!r}: {error} Write it as in {family.name}:{family.usual}."
             ) from None
+    raise ValueError(unknown(name))
+
+
+def members(name: str) -> list[str]:
+    """Return the names of a set of kernels, such as those of ``sobel`` or ``kirsch``.
+
+    Examples
+    --------
+    >>> members("sobel")
+    ['sobel.x', 'sobel.y']
+    """
+    start = spelling(name) + "-"
+    return [known for known in NAMED if spelling(known.rpartition(".")[0]) + "-" == start]
+
+
+def unknown(name: str) -> str:
+    """Say that there is no kernel of a name, and what may have been meant."""
     shown = name if len(name) <= 60 else name[:57] + "..."
-    close = difflib.get_close_matches(shown.lower(), [*NAMED, *FAMILIES], n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    known = sorted({re.split("[.]", known)[0] for known in NAMED})
-    forms = ", ".join(f.form for f in FAMILIES.values())
-    raise ValueError(
-        f"there is no kernel named {shown!r}.{hint} Named kernels: {', '.join(known)}, {forms}; "
-        "numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files are "
-        "taken too."
+    if several := members(name):
+        return f"kernel {shown!r} stands for several: {', '.join(several)}. Name one of them."
+    if re.fullmatch(r"[-+0-9.,;/e ]+", shown):
+        return f"kernel {shown!r}: numbers stand in brackets, as in [[{name[:20]}]] or [[1,2,1]]/4."
+    sets = [name.rpartition(".")[0] for name in NAMED if "." in name]
+    known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
+    close = difflib.get_close_matches(shown.lower().partition(":")[0], known, n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return (
+        f"there is no kernel named {shown!r}.{hint} `faltung kernels` and faltung.kernels.names() "
+        "list them; numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png "
+        "files are taken too."
     )
