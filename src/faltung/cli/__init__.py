@@ -24,12 +24,14 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.reverb import reverb_command
+from faltung.cli.stream import stream_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    """Convolution of pictures, with kernels by name or by their numbers.
+    """Convolution of pictures and signals, with kernels by name or by their numbers.
 
     \b
     Examples:
@@ -41,6 +43,8 @@ def cli() -> None:
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
+      faltung reverb voice.wav room.wav -o out.wav
+      cat raw | faltung stream --kernel "[1,2,1]/4" > smooth
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
     after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
@@ -60,6 +64,8 @@ for command in (
     demo_command,
     explain_command,
     calibrate_command,
+    reverb_command,
+    stream_command,
 ):
     cli.add_command(command)
 

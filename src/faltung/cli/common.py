@@ -117,7 +117,7 @@ def fill_for(fill_value: float | None, boundary: str) -> float:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    from faltung.image import replace_whole
+    from faltung.files import replace_whole
 
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{path}: this is no regular file.")
