@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet photographs wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet photographs audio wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -15,6 +15,7 @@ help:
 	@echo "make growth      plot time against kernel size to docs/growth.png"
 	@echo "make sheet       filter a photograph with every kernel into docs/kernels.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
+	@echo "make audio       convolve ten minutes of audio with a room, against SciPy"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
 
@@ -46,6 +47,9 @@ regret: .venv/.dev
 growth: .venv/.dev
 	-$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python benchmarks/growth.py
+
+audio: .venv/.dev
+	$(BIN)/python benchmarks/audio.py --json build/audio.json
 
 sheet: .venv/.installed
 	$(BIN)/python docs/kernels_sheet.py

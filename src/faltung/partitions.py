@@ -24,7 +24,7 @@ LEAST = 32  # samples of a partition
 LARGEST = 1 << 15  # the same at the most: larger transforms leave the caches
 GROWTH = (4, 8, 16, 32)  # ratios of the sizes of partitions that follow one another
 CALLS = 12  # calls of NumPy for each block of partitions of one size
-TOGETHER = 1 << 16  # samples of spectra of several blocks that are multiplied together
+TOGETHER = 1 << 18  # samples of spectra of several blocks that are multiplied together
 PASSES = 2.6  # transforms forth and back, and what goes with them, in transforms
 PRODUCT = 0.5e-9  # seconds for the product of two complex64, and its sum
 

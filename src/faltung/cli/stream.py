@@ -37,10 +37,10 @@ READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 @click.option("--mode", type=click.Choice(MODES), default="same", show_default=True)
 @click.option(
     "--boundary",
-    type=click.Choice(tuple(name for name in BOUNDARIES if name != "wrap")),
+    type=click.Choice(BOUNDARIES),
     default="constant",
     show_default=True,
-    help="How the samples go on before the first and after the last.",
+    help="How the samples go on before the first and after the last; wrap cannot stream.",
 )
 @click.option("--fill-value", type=float, default=0, help="With --boundary constant; usually 0.")
 @click.option("--anchor", help="The tap on the output's position: 0, or 0,1; usually the middle.")
