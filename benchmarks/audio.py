@@ -3,8 +3,9 @@
     python benchmarks/audio.py [--minutes M] [--threads N] [--repeats N] [--json FILE]
 
 The audio is noise at 48 kHz, the response noise that decays by 60 dB. "whole" convolves arrays in
-memory, in turns in one process on the same threads; its scratch is the peak beyond input and
-result. "live" feeds a stream in real-time blocks on one thread. "files" runs the command on a WAV.
+memory, in turns in one process on the same threads; scratch is the peak beyond input and result, in
+a process of its own. "live" feeds a stream in real-time blocks on one thread. "files" runs the
+command on a WAV.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -57,37 +61,38 @@ def contenders(x: Array, room: Array) -> Contenders:
     return calls
 
 
-def peak_memory(reset: bool = False) -> int:
-    """Return the most bytes that this process held since the last reset, or in all."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+def peak_memory() -> int:
+    """Return the most bytes that this process held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def whole(x: Array, room: Array, repeats: int) -> dict[str, Any]:
+def scratch_of(name: str, dtype: str, minutes: float, seconds: float, number: int) -> float:
+    """Return the megabytes that a call takes besides input and result, in a process of its own."""
+    x, room = make(minutes, seconds, dtype)
+    with threads(number):
+        call = contenders(x, room)[name]
+        before = peak_memory()
+        size = int(call().nbytes)
+        return max(0, peak_memory() - before - size) / 1e6
+
+
+def whole(dtype: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Time the contenders in turns; measure what each holds besides input and result."""
+    x, room = make(arguments.minutes, arguments.response, dtype)
     calls = contenders(x, room)
-    warm: dict[str, float] = {}
-    scratch: dict[str, float] = {}
-    answer: Array | None = None
-    off: dict[str, float] = {}
-    for name, call in calls.items():
-        before = peak_memory(reset=True)
-        warm[name], y = timed(call)
-        scratch[name] = max(0, peak_memory() - before - y.nbytes) / 1e6
-        answer = y if answer is None else answer
-        off[name] = float(np.abs(y[::97] - answer[::97]).max() / np.abs(answer[::97]).max())
-        del y
-    del answer
-    times = in_turns(calls, warm, 600, repeats, least=repeats)
+    size = (dtype, arguments.minutes, arguments.response, arguments.threads)
+    scratch = {}
+    for name in calls:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            scratch[name] = pool.submit(scratch_of, name, *size).result()
+    answers = {name: call()[::97].copy() for name, call in calls.items()}
+    first = next(iter(answers.values()))
+    top = np.abs(first).max()
+    times = in_turns(calls, dict.fromkeys(calls, 0.0), 600, arguments.repeats, arguments.repeats)
     return {
         name: {
             "best": min(each), "seconds": statistics.median(each), "scratch": scratch[name],
-            "off": off[name],
+            "off": float(np.abs(answers[name] - first).max() / top),
         }
         for name, each in times.items()
     }  # fmt: skip
@@ -157,15 +162,15 @@ def main() -> None:
         "minutes": arguments.minutes, "response": arguments.response,
     }  # fmt: skip
     for dtype in DTYPES:
-        x, room = make(arguments.minutes, arguments.response, dtype)
         with threads(arguments.threads):
-            report[f"whole {dtype}"] = found = whole(x, room, arguments.repeats)
+            report[f"whole {dtype}"] = found = whole(dtype, arguments)
         mine = found["faltung.signal.reverb"]["best"]
         for name, each in found.items():
             print(
                 f"whole {dtype:<9}{name:<26}{each['best']:7.2f} s  {each['best'] / mine:5.2f}x"
                 f"  {each['scratch']:6.0f} MB of scratch, off by {each['off']:.0e}", flush=True
             )  # fmt: skip
+        x, room = make(min(1, arguments.minutes), arguments.response, dtype)
         for block in BLOCKS:
             with threads(1):
                 report[f"live {dtype} {block}"] = one = live(x, room, block, min(20, len(x) / RATE))

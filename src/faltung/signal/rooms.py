@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung import native, streaming
+from faltung import native, ops, streaming
 from faltung.dtypes import Array, DType, plain_array
 
 NORMALISE = (None, "energy", "peak")
@@ -95,19 +95,29 @@ def reverb(
     check_rates(rate, room_rate)
     if tail not in TAILS:
         raise ValueError(f"tail={tail!r} is unknown; use keep or cut.")
-    run = Reverb(
-        room, x.shape[1], x.dtype, gain=gain, wet=wet, dry=dry, normalise=normalise,
-        latency=LATENCY, workers=workers,
-    )  # fmt: skip
-    if len(x) == 0:
-        raise ValueError("x holds no samples; give some audio.")
-    frames = len(x) + (run.length - 1 if tail == "keep" else 0)
-    result = np.empty((frames, run.outputs), x.dtype)
-    place = 0
-    pieces = (x[n : n + PIECE] for n in range(0, len(x), PIECE))
-    for piece in upto(run.all_of(pieces), frames):
-        result[place : place + len(piece)] = piece
-        place += len(piece)
+    response, plain = response_of(room, gain, wet, dry, normalise)
+    response = response.astype(x.dtype)
+    result = np.empty(
+        (
+            len(x) + (len(response) - 1 if tail == "keep" else 0),
+            heard(x.shape[1], response.shape[1]),
+        ),
+        x.dtype,
+    )
+    options: dict[str, Any] = {"mode": "full" if tail == "keep" else "same", "workers": workers}
+    if response.shape[1] == 1:
+        ops.convolve(x, response[:, 0], axes=0, anchor=0, out=result, **options)
+    else:
+        done: set[int] = set()
+        for channel, output, column in ways(x.shape[1], response.shape[1]):
+            way = x[:, channel], response[:, column]
+            if output in done:  # of true stereo
+                result[:, output] += ops.convolve(*way, anchor=0, **options)
+            else:
+                ops.convolve(*way, anchor=0, out=result[:, output], **options)
+            done.add(output)
+    for n in range(0, len(x) if plain else 0, PIECE):
+        result[n : n + PIECE][: len(x) - n] += x.dtype.type(plain) * x[n : n + PIECE]
     return result[:, 0] if flat else result
 
 
@@ -159,18 +169,9 @@ class Reverb:
         normalise: str | None = None,
         workers: int | None = None,
     ) -> None:
-        response = audio_array(room, "room").astype(float)
-        response = response.reshape(len(response), -1)
-        if len(response) == 0:
-            raise ValueError("room holds no samples; give an impulse response.")
-        for name, value in (("gain", gain), ("wet", wet), ("dry", dry)):
-            if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-                raise ValueError(f"{name}={value!r} must be a finite number.")
+        response, self._dry = response_of(room, gain, wet, dry, normalise)
         self.length, self.dtype = len(response), np.dtype(dtype)
         self.channels, self.outputs = channels, heard(channels, response.shape[1])
-        whole = 10 ** (gain / 20)
-        self._dry = float(dry) * whole
-        response *= wet * whole * scale(response, normalise)
         self._ways = ways(channels, response.shape[1])
         self._workers = native.get_workers() if workers is None else native.check_workers(workers)
         self._streams = [
@@ -251,6 +252,8 @@ def audio_array(values: Any, name: str) -> Array:
         raise ValueError(
             f"{name} has the shape {array.shape}; give (frames,) or (frames, channels)."
         )
+    if array.size == 0:
+        raise ValueError(f"{name} holds no samples; its shape is {array.shape}. Give some audio.")
     if isinstance(values, np.ndarray) and array.dtype.kind != "f":
         raise TypeError(
             f"{name} has dtype {array.dtype}; audio is of floats here: divide int16 by 32768, "
@@ -258,8 +261,6 @@ def audio_array(values: Any, name: str) -> Array:
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; audio is of floats.")
-    if array.ndim == 2 and array.shape[1] == 0:
-        raise ValueError(f"{name} has no channels; its shape is {array.shape}.")
     wanted: DType = np.dtype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
     array = array.astype(wanted if array.dtype.kind == "f" else np.float64, copy=False)
     bad = ~np.isfinite(array)
@@ -270,6 +271,19 @@ def audio_array(values: Any, name: str) -> Array:
             "nan_to_num makes silence of what is missing)."
         )
     return array
+
+
+def response_of(
+    room: Any, gain: float, wet: float, dry: float, normalise: str | None
+) -> tuple[Array, float]:
+    """Return the response with all that scales it, (frames, channels), and the plain factor."""
+    response = audio_array(room, "room").astype(float)
+    response = response.reshape(len(response), -1)
+    for name, value in (("gain", gain), ("wet", wet), ("dry", dry)):
+        if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+            raise ValueError(f"{name}={value!r} must be a finite number.")
+    whole = 10 ** (gain / 20)
+    return response * (wet * whole * scale(response, normalise)), dry * whole
 
 
 def check_rates(rate: float | None, room_rate: float | None) -> None:
