@@ -298,8 +298,10 @@ class Partitioned:
         self._lines = [
             Line(self._spectra, self.geometry.reach, self._doubt) for _ in range(channels)
         ]
-        self._pending = np.empty((channels, 0), self._dtype)
-        self._drop = self.geometry.reach  # sums before the first output
+        # so much silence first that the first output begins a block
+        silence = -self.geometry.reach % self.cut[0].size
+        self._pending = np.zeros((channels, silence), self._dtype)
+        self._drop = self.geometry.reach + silence  # sums before the first output
 
     def feed(self, source: Array, weights: Array | None) -> Array | None:
         """Take samples and return what is ready."""
