@@ -9,6 +9,7 @@ The operator
 What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
+    signal                  audio in rooms
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from faltung import kernels as kernels
     from faltung import machine as machine
     from faltung import reference as reference
+    from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
@@ -78,7 +80,7 @@ _PLACES = {
     "Stream": "streaming",
     "stream": "streaming",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference")
+_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference", "signal")
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

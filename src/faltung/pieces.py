@@ -21,13 +21,14 @@ from faltung.geometry import Running, cuts
 from faltung.machine import machine
 from faltung.methods import direct, fft, reference
 from faltung.partitions import Doubt, Line, Spectra, Stretch
-from faltung.planner import Plan, choose
+from faltung.planner import Plan, choose, held_by
 from faltung.problem import SCRATCH, Problem
 
 BLOCK = 512  # samples of a block under a long kernel, unless the call gives a latency
 MOST = 1 << 18  # samples of a block at the most: what is waited for is held
 WORTH = 4.0  # times that partitions must be faster before samples are waited for unasked
 PLANS = 16  # lengths of pieces whose plans are kept
+KEPT = 32 << 20  # bytes that they may hold together
 CHUNK = 1 << 17  # samples that partitions take at a time
 SHARED = 1 << 14  # samples from which channels are shared among threads
 
@@ -186,7 +187,9 @@ class Blocks:
         if found is None:
             found = plan_of(self.problem, self.axis, count)
         self._plans[count] = found
-        while len(self._plans) > PLANS:
+        while len(self._plans) > 1 and (
+            len(self._plans) > PLANS or sum(map(held_by, self._plans.values())) > KEPT
+        ):
             self._plans.popitem(last=False)
         return found
 
@@ -234,11 +237,20 @@ def partitioned(problem: Problem, axis: int, room: int | None) -> tuple[Stretch,
     if fft.drowns(problem, within):
         return None
     channels = math.prod(problem.shape) // problem.shape[axis]
+    limited = problem.max_memory != SCRATCH
+    if limited and memory_of(cut, along.reach, channels, dtype.itemsize) > problem.max_memory:
+        return None
     outputs = max(1, block // along.stride)
     pieces = plan_of(problem, axis, outputs).cost(table).seconds / block
     worth = WORTH if room is None else 1.0
     takes = channels * partitions.seconds(cut, dtype.itemsize, table)
     return cut if pieces > worth * takes else None
+
+
+def memory_of(cut: tuple[Stretch, ...], reach: int, channels: int, item: int) -> int:
+    """Return the bytes of spectra and of the samples that partitions hold."""
+    spectra, channel = partitions.held(cut, item)
+    return spectra + channels * (channel + (2 * reach + 2 * CHUNK) * item)
 
 
 @dataclass(frozen=True)
@@ -287,10 +299,8 @@ class Partitioned:
     @property
     def memory(self) -> int:
         """Bytes of spectra and of the samples that are held."""
-        item = self._dtype.itemsize
-        spectra, channel = partitions.held(self.cut, item)
-        samples = (2 * self.geometry.reach + 2 * CHUNK) * item
-        return spectra + math.prod(self._shape.beside) * (channel + samples)
+        channels = math.prod(self._shape.beside)
+        return memory_of(self.cut, self.geometry.reach, channels, self._dtype.itemsize)
 
     def reset(self) -> None:
         """Forget the samples."""

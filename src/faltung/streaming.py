@@ -74,7 +74,8 @@ def stream(
         kernel, up to 511 samples. More of it is faster.
     operation, mode, boundary, fill_value, anchor, axes, stride, dilation, result_dtype, overflow, \
 missing, weighted, tolerance, nonnegative, method, max_memory, conjugate
-        As in :func:`faltung.plan`. ``boundary="wrap"`` along the axis of the stream is an error:
+        As in :func:`faltung.plan`. Pieces that a ``method`` refuses, as they are short, are
+        computed by another. ``boundary="wrap"`` along the axis of the stream is an error:
         what stands before the first sample is known at the end only.
 
     Returns
@@ -238,7 +239,10 @@ class Stream:
 
     @property
     def memory(self) -> int:
-        """About how many bytes are held between two blocks, whatever was fed."""
+        """About how many bytes are held between two blocks, whatever was fed.
+
+        Plans of pieces hold up to 32 MB besides, under long kernels.
+        """
         item = np.dtype(self._problem.dtype).itemsize
         beside = math.prod(n for axis, n in enumerate(self._problem.shape) if axis != self.axis)
         ends = (self._running.kept + self._running.needed) * beside * item
