@@ -56,7 +56,7 @@ def test_rooms_are_sums_of_convolutions(seed, channels, n, taps, dry, tail, leng
 
 def test_partitioned_rooms_run_in_threads_alike():
     rng = np.random.default_rng(0)
-    x, room = rng.standard_normal((40000, 2)).astype("f4"), rng.standard_normal((9000, 2))
+    x, room = rng.standard_normal((40000, 2)).astype("f4"), rng.standard_normal((60000, 2))
     runs = [Reverb(room, 2, "float32", latency=511, workers=n) for n in (1, 2)]
     assert runs[0]._streams[0].method == "partitions"
     assert runs[0].latency == 511
