@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs audio wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -17,6 +17,7 @@ help:
 	@echo "make track       plot a smoothed track to docs/track.png"
 	@echo "make tails       compute the privacy lost in many releases into docs/tails.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
+	@echo "make audio       convolve ten minutes of audio with a room, against SciPy"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
 
@@ -49,6 +50,9 @@ regret: .venv/.dev
 growth: .venv/.dev
 	-$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python benchmarks/growth.py
+
+audio: .venv/.dev
+	$(BIN)/python benchmarks/audio.py --json build/audio.json
 
 sheet: .venv/.installed
 	$(BIN)/python docs/kernels_sheet.py

@@ -24,7 +24,9 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.reverb import reverb_command
 from faltung.cli.smooth import smooth_command
+from faltung.cli.stream import stream_command
 from faltung.cli.sums import sum_command, ways_command
 
 
@@ -47,6 +49,8 @@ def cli() -> None:
       faltung sum d6 d6
       faltung sum poisson:50 poisson:50 --sf 300
       faltung ways d6 d6 7 --exact
+      faltung reverb voice.wav room.wav -o out.wav
+      cat raw | faltung stream --kernel "[1,2,1]/4" > smooth
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
     after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
@@ -69,6 +73,8 @@ for command in (
     sum_command,
     ways_command,
     calibrate_command,
+    reverb_command,
+    stream_command,
 ):
     cli.add_command(command)
 

@@ -122,7 +122,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    from faltung.image import replace_whole
+    from faltung.files import replace_whole
 
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{path}: this is no regular file.")

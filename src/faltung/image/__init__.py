@@ -8,13 +8,14 @@ reads and writes; what it cannot hold, such as colours of 16 bits, goes through 
 tifffile, which the extra ``faltung[deep]`` brings.
 """
 
+from faltung.files import replace_whole
 from faltung.image.filtering import SIGNED, filter, filter_plan, filter_plans
 from faltung.image.formats import FORMATS, LARGEST, ImageError
 from faltung.image.gradients import Edges, edges
 from faltung.image.picture import Metadata, Picture
 from faltung.image.reading import load, loads, read, size
 from faltung.image.sheets import compare, contact_sheet
-from faltung.image.writing import check_target, encode, replace_whole, save, write
+from faltung.image.writing import check_target, encode, save, write
 
 __all__ = [
     "FORMATS",

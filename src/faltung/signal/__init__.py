@@ -1,4 +1,4 @@
-"""Signals: tracks smoothed, moved, searched for a template, and what blurred them undone.
+"""Signals: tracks smoothed, moved, searched for a template, blurs undone, rooms heard.
 
 Smoothing
     smooth                      a weighted average over a noisy track with gaps
@@ -17,6 +17,10 @@ Finding
 Undoing
     deconvolve, Deconvolved     Wiener, Richardson-Lucy, least squares
 
+Rooms
+    reverb, Reverb              audio as a room's impulse response makes it sound
+    audio                       WAV and FLAC files, block by block
+
 Names are loaded when they are first used, so that importing this costs little.
 """
 
@@ -25,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from faltung.signal import audio as audio
     from faltung.signal.ages import TimeWeights as TimeWeights
     from faltung.signal.ages import time_exponential as time_exponential
     from faltung.signal.ages import time_gaussian as time_gaussian
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
     from faltung.signal.maxima import Peak as Peak
     from faltung.signal.maxima import best as best
     from faltung.signal.maxima import peaks as peaks
+    from faltung.signal.rooms import Reverb as Reverb
+    from faltung.signal.rooms import reverb as reverb
     from faltung.signal.shifting import shift as shift
     from faltung.signal.smoothing import Smoothed as Smoothed
     from faltung.signal.smoothing import smooth as smooth
@@ -46,19 +53,21 @@ _PLACES = {
     "maxima": "Peak best peaks",
     "shifting": "shift",
     "smoothing": "Smoothed smooth",
+    "rooms": "Reverb reverb",
     "ages": "TimeWeights time_exponential time_gaussian weights",
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names.split()}
 
-__all__ = list(_MODULES)
+__all__ = [*_MODULES, "audio"]
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module 'faltung.signal' has no attribute {name!r}")
-    value = getattr(import_module(f"faltung.signal.{_MODULES[name]}"), name)
+    module = import_module(f"faltung.signal.{_MODULES.get(name, name)}")
+    value = getattr(module, name) if name in _MODULES else module
     globals()[name] = value
     return value
 
