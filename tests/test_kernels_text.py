@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import faltung
 from faltung import kernels
 from faltung.kernels import Kernel
 
@@ -116,6 +117,35 @@ def test_a_misspelt_family_is_suggested():
         kernels.get("sobel")
     with pytest.raises(ValueError, match=r"in brackets, as in \[\[1,2,1\]\]"):
         kernels.get("1,2,1")
+
+
+@pytest.mark.parametrize("name", kernels.pairs())
+def test_pairs_are_the_gradient_to_the_right_and_downwards(name):
+    across, down = kernels.pair(name)
+    rows, columns = np.mgrid[:5, :7].astype(float)
+    slope = np.abs(across.array).sum() * (across.shape[1] - 1) / 2
+    for kernel, ramp in ((across, columns), (down, rows)):
+        for x, wanted in ((ramp, slope), (rows + columns - ramp, 0)):
+            found = faltung.correlate(x, kernel, mode="valid")
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_pairs_are_the_named_kernels():
+    assert kernels.pair("Sobel") == (kernels.sobel_x, kernels.sobel_y)
+    assert kernels.pair("sobel:7") == (kernels.sobel(7), kernels.sobel(7, 0, 1))
+    across, down = kernels.pair("roberts")
+    x = np.random.default_rng(0).random((9, 8))
+    both, diagonals = (
+        np.hypot(*(faltung.correlate(x, k, mode="valid") for k in pair))
+        for pair in ((across, down), (kernels.roberts_pos, kernels.roberts_neg))
+    )
+    np.testing.assert_allclose(both, diagonals, rtol=1e-12)
+
+
+@pytest.mark.parametrize("text", ["gaussian", "scharr:5", "roberts:3", "steerable:2", "", "kirsch"])
+def test_what_is_no_pair_gets_the_list(text):
+    with pytest.raises(ValueError, match="sobel, scharr, scharr-optimal, prewitt, roberts are"):
+        kernels.pair(text)
 
 
 @given(st.text(max_size=12))

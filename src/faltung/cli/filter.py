@@ -10,12 +10,13 @@ import click
 from faltung.cli.common import (
     MODES,
     boundary_options,
-    complete_kernel,
+    files_argument,
     files_options,
     fill_for,
     kernel_option,
     signed_option,
 )
+from faltung.cli.complete import complete_kernel
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Filter:
 
 
 @click.command("filter")
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
-@kernel_option
+@files_argument
+@kernel_option("--then K applies another one to the result.")
 @click.option(
     "--then",
     multiple=True,

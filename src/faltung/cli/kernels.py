@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
-from faltung.cli.common import complete_kernel, printable, write_text
+from faltung.cli.common import printable, write_text
+from faltung.cli.complete import complete_file, complete_kernel
 
 
 @click.command("kernels")
 @click.argument("name", required=False, shell_complete=complete_kernel)
-@click.option("--response", metavar="OUT", help="Draw the frequency response of NAME to this file.")
+@click.option(
+    "--response",
+    metavar="OUT",
+    shell_complete=complete_file,
+    help="Draw the frequency response of NAME to this file.",
+)
 @click.option(
     "--gallery",
     type=click.Path(path_type=Path),

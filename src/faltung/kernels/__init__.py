@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from faltung.kernels.catalogue import get as get
     from faltung.kernels.catalogue import groups as groups
     from faltung.kernels.catalogue import names as names
+    from faltung.kernels.catalogue import pair as pair
+    from faltung.kernels.catalogue import pairs as pairs
     from faltung.kernels.gaussians import dog as dog
     from faltung.kernels.gaussians import gabor as gabor
     from faltung.kernels.gaussians import gabor_bank as gabor_bank
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
     from faltung.kernels.text import parse as parse
 
 _PLACES = {
-    "catalogue": ("FAMILIES Family get groups names"),
+    "catalogue": ("FAMILIES Family get groups names pair pairs"),
     "gaussians": ("dog gabor gabor_bank gaussian high_boost log steerable unsharp"),
     "gradients": ("sobel"),
     "kernel": ("Kernel"),

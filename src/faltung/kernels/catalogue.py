@@ -311,6 +311,60 @@ def members(name: str) -> list[str]:
     return [known for known in NAMED if spelling(known.rpartition(".")[0]) + "-" == start]
 
 
+def pairs() -> list[str]:
+    """Return the names that stand for a pair of kernels, for the gradient across and down.
+
+    Examples
+    --------
+    >>> pairs()
+    ['sobel', 'scharr', 'scharr-optimal', 'prewitt', 'roberts']
+    """
+    starts = [name.removesuffix(".x") for name in NAMED if name.endswith(".x")]
+    return [*starts, "roberts"]
+
+
+def pair(name: str) -> tuple[Kernel, Kernel]:
+    """Return the two kernels of a gradient, to the right and downwards, such as those of ``sobel``.
+
+    Roberts' kernels differ along the diagonals; ``roberts`` are their sums and differences over
+    ``sqrt(2)``, which turn the same gradient to the rows and columns: it is as steep.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`pairs`, or ``sobel:5`` for larger ones.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such pair; the message tells which there are.
+
+    Examples
+    --------
+    >>> pair("prewitt")[0]
+    <Kernel prewitt.x: [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]>
+    >>> (pair("roberts")[1] * 2**0.5).array.round(12).tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
+    start, colon, parameters = name.strip().partition(":")
+    known = {spelling(each): each for each in pairs()}.get(spelling(start))
+    if known == "roberts" and not colon:
+        falling, rising = NAMED["roberts.pos"], NAMED["roberts.neg"]
+        across, down = (rising - falling) / 2**0.5, -(rising + falling) / 2**0.5
+        about = "From Roberts' two diagonals: the gradient"
+        return (
+            across.renamed("roberts across", f"{about} to the right.", falling.source),
+            down.renamed("roberts down", f"{about} downwards.", falling.source),
+        )
+    if known and (not colon or f"{known}.x" in FAMILIES):
+        return get(f"{known}.x{colon}{parameters}"), get(f"{known}.y{colon}{parameters}")
+    shown = name if len(name) <= 60 else name[:57] + "..."
+    raise ValueError(
+        f"kernel {shown!r} is no pair; {', '.join(pairs())} are, and sobel:5 with any odd side. Or "
+        "give two kernels: one for the gradient to the right, one downwards."
+    )
+
+
 def unknown(name: str) -> str:
     """Say that there is no kernel of a name, and what may have been meant."""
     shown = name if len(name) <= 60 else name[:57] + "..."

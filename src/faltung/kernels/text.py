@@ -58,7 +58,7 @@ def parse(text: str) -> Taps:
     text = text.strip()
     if text.startswith("["):
         return literal(text)
-    if text.endswith(".npy"):
+    if text.lower().endswith(".npy"):
         return checked(load(text), text)
     for ending, read in READERS.items():
         if text.lower().endswith(ending):
@@ -226,6 +226,9 @@ READERS: dict[str, Callable[[str], Taps]] = {
     ".json": read_json,
     ".png": read_png,
 }
+
+
+ENDINGS = (".npy", *READERS)
 
 
 def literal(text: str) -> Taps:
