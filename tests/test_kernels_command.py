@@ -11,6 +11,7 @@ from PIL import Image
 from faltung import cli, image, kernels
 from faltung.cli import gallery
 from faltung.cli.response import as_picture, as_text
+from faltung.demo import PHOTOGRAPH
 
 
 def printed(capsys, *arguments, status=0):
@@ -37,6 +38,43 @@ def test_one_kernel_is_shown_with_numbers_properties_and_gain(capsys):
     np.testing.assert_allclose(gains["across"], 8 * np.abs(np.sin(2 * np.pi * f)), atol=0.005)
     assert gains["down"] == [0] * 9
     assert "for convolve" in printed(capsys, "kernels", "age.linear:4").out
+
+
+def test_a_family_tells_its_parameters(capsys):
+    out = printed(capsys, "kernels", "gabor:5,20deg").out
+    assert "Any: gabor:WAVELENGTH,ANGLE, with its parameters" in out
+    assert "\n  sigma=      0.3 to 100; usually 0.56 times the wavelength\n" in out
+    assert "\n  phase=      degrees; usually 0\n" in out
+    assert "Any:" not in printed(capsys, "kernels", "edge").out
+    listed = {line.split()[0]: line for line in printed(capsys, "kernels").out.splitlines() if line}
+    for family in kernels.FAMILIES.values():
+        usage = "\n".join(family.usage)
+        assert all(parameter.name in usage for parameter in family.parameters)
+        assert f"{family.name}:" in listed[f"{family.name}:{family.usual}"][29:]
+
+
+def test_the_list_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = printed(capsys, "kernels").out
+    assert max(map(len, narrow.splitlines())) <= 80
+    monkeypatch.delenv("COLUMNS")
+    wide = printed(capsys, "kernels").out
+    assert narrow.split() == wide.split()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["kernels", "savgol:7,2"], ["analyse", "motion:15,30deg"],
+    ["explain", "--shape", "2160x3840", "-k", "gaussian:5"],
+    ["filter", str(PHOTOGRAPH), "-k", "edge", "--then", "gaussian:2", "--explain", "-o", "OUT.png"],
+])  # fmt: skip
+def test_sentences_and_reports_fit_the_terminal(tmp_path, capsys, monkeypatch, arguments):
+    places = [a.replace("OUT", str(tmp_path / "a")) for a in arguments]
+    monkeypatch.setenv("COLUMNS", "72")
+    lines = printed(capsys, *places).out.splitlines()
+    if arguments[0] in ("kernels", "analyse"):  # their tables are indented, or gains
+        lines = [line for line in lines if not re.match(" |across|down|falling|rising", line)]
+    assert lines
+    assert max(len(line) for line in lines if not line.startswith(str(tmp_path))) <= 72
 
 
 def test_gain_along_the_diagonals():

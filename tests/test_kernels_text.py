@@ -1,9 +1,11 @@
 """Texts and files name kernels, and any kernel is compared with those that have a name."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,6 +23,12 @@ from faltung.kernels import Kernel
     ("gaussian:2,axes=1", kernels.gaussian(2, axes=1)),
     ("gaussian:sigma=3", kernels.gaussian(3)),
     ("motion:15,30deg", kernels.motion(15, 30)),
+    ("motion:15,30\N{DEGREE SIGN}", kernels.motion(15, 30)),
+    ("box:3x5", kernels.box((3, 5))),
+    ("box:3x3", kernels.box(3)),
+    ("gaussian:2x3", kernels.gaussian((2, 3))),
+    ("gaussian:sigma=2x3x1.5", kernels.gaussian([2, 3, 1.5])),
+    ("gaussian:2 x 3,order=1/0,cut=3", kernels.gaussian((2, 3), order=(1, 0), cut=3)),
     ("motion:15,30", kernels.motion(15, 30)),
     ("motion:15,angle=-30deg", kernels.motion(15, -30)),
     ("motion", kernels.motion(15, 30)),
@@ -40,7 +48,7 @@ from faltung.kernels import Kernel
     ("dog:1", kernels.dog(1)),
     ("dog:1,2", kernels.dog(1, 2)),
     ("gabor:8,45deg,phase=90deg", kernels.gabor(8, 45, phase=90)),
-    ("gabor:8,45,4,0.7", kernels.gabor(8, 45, sigma=4, aspect=0.7)),
+    ("gabor:8,45,sigma=4,aspect=0.7", kernels.gabor(8, 45, sigma=4, aspect=0.7)),
     ("steerable:2,30deg,order=2", kernels.steerable(2, 30, order=2)),
     ("shift:1", kernels.shift(1)),
     ("shift:0.5,-2", kernels.shift(0.5, -2)),
@@ -84,6 +92,8 @@ def test_every_name_is_found_and_finds_itself(name):
 REFUSED = [
     "gaussian:2.5,order=5", "gaussian:2.5,order=1/1/1", "gaussian:2.5,width=3",
     "gaussian:1,2,3,4,5,6",
+    "gaussian:2,2", "gabor:8,45,4", "savgol:5,2,1", "steerable:1,0,2", "tent:3,1", "box:3x",
+    "box:3x5x7", "gaussian:1x2,axes=1", "gaussian:1x2x3x4", "box:0x3", "motion:15x3",
     "gaussian:order=1", "gaussian:1,sigma=2", "gaussian:order=1,2", "gaussian:1,kind=soft",
     "gaussian:2,order=1,order=2", "motion:15,30rad", "motion:0.5", "motion:501", "motion:15,inf",
     "motion:1e2", "disk:0", "disk:301", "tent:0", "tent:1002", "binomial:99", "sobel.x:4",
@@ -106,6 +116,42 @@ def test_mistakes_are_one_short_line(text):
     message = str(raised.value)
     assert "\n" not in message
     assert len(message) < 900
+
+
+def test_only_the_shape_comes_by_its_place():
+    with pytest.raises(ValueError, match=r"only sigma may.* write order=, kind=, cut=, axes=.*2x3"):
+        kernels.get("gaussian:2,2")
+    with pytest.raises(ValueError, match=r"only window and degree may.* write deriv=, spacing=\."):
+        kernels.get("savgol:5,2,1")
+    for family in kernels.FAMILIES.values():
+        if family.many:
+            continue
+        arguments = inspect.signature(family.make).parameters.values()
+        by_place = [a.name for a in arguments if a.kind is a.POSITIONAL_OR_KEYWORD]
+        taken = [a for a in by_place if a not in dict(family.fixed)]
+        assert [p.argument or p.name for p in family.placed] == taken
+
+
+def test_sides_are_rows_then_columns():
+    np.testing.assert_array_equal(kernels.box((3, 5)).array, np.full((3, 5), 1 / 15))
+    wide = kernels.gaussian((2, 3))
+    down, across = kernels.gaussian(2, axes=1), kernels.gaussian(3, axes=1)
+    np.testing.assert_array_equal(wide.array, np.multiply.outer(down.array, across.array))
+    x = np.random.default_rng(0).random((20, 30))
+    wanted = scipy.ndimage.gaussian_filter(x, (2, 3), truncate=4)
+    found = faltung.convolve(x, wide, boundary="symmetric")
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    slope = scipy.ndimage.gaussian_filter(x, (2, 3), order=(1, 0))
+    kernel = kernels.gaussian((2, 3), order=(1, 0))
+    found = faltung.correlate(x, kernel, boundary="symmetric")
+    np.testing.assert_allclose(found, slope, atol=1e-12)
+    assert kernels.gaussian((2, 2)) == kernels.gaussian(2)
+    assert kernels.box([4]) == kernels.box(4, axes=1)
+    for wrong in ({"size": (3, 5), "axes": 3}, {"size": ()}, {"size": (3, 0)}, {"size": (3, 2.5)}):
+        with pytest.raises(ValueError, match=r"^box: "):
+            kernels.box(**wrong)
+    with pytest.raises(ValueError, match="one for each of the 3 axes"):
+        kernels.gaussian((1, 2), axes=3)
 
 
 def test_a_misspelt_family_is_suggested():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.common import printable
+from faltung.cli.common import fitting, printable
 from faltung.cli.complete import complete_file, complete_kernel
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def analyse_command(kernel: str, count: int, response: str | None) -> None:
     lines = [str(found), "", analysis.summary, *factors(found), "", *as_text(found)]
     if count and found.ndim <= 2 and analysis.nonzero:
         lines += ["", "most like", *map(likeness, kernels.nearest(found, count))]
-    click.echo("\n".join(lines))
+    click.echo(fitting("\n".join(lines)))
     if response is not None:
         from faltung import image
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, BinaryIO, TypeVar
 from unicodedata import bidirectional, category
 
@@ -17,6 +20,7 @@ MODES = ("same", "full", "valid")
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp", "bmp": ".bmp"}
 FORMATS |= {"pnm": ".pnm"}
+UNWRAPPED = 1000  # letters of a line that goes to no terminal
 LINES = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and ends of lines
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # turn what follows round
 KERNEL = (
@@ -164,6 +168,33 @@ def printable(text: str) -> str:
     return "".join(
         "?" if category(letter) in LINES or bidirectional(letter) in TURNS else letter
         for letter in text
+    )
+
+
+def terminal_width() -> int:
+    """Return how many letters a line may have: those of the terminal, where there is one.
+
+    ``COLUMNS`` in the environment counts before that; without either nothing is wrapped.
+    """
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return get_terminal_size((0, 0)).columns if terminal or os.environ.get("COLUMNS") else UNWRAPPED
+
+
+def fitting(text: str) -> str:
+    """Return a text whose sentences are wrapped to the terminal; tables are indented, and stay.
+
+    >>> fitting("1 2\\n  3 4") == "1 2\\n  3 4"
+    True
+    """
+    width = max(40, terminal_width())
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in (
+            [line]
+            if line.startswith(" ") or len(line) <= width
+            else wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
+        )
     )
 
 

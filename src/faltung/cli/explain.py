@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option, write_text
+from faltung.cli.common import BOUNDARIES, MODES, kernel_option, terminal_width, write_text
 from faltung.cli.complete import one_of
 
 DTYPES = (
@@ -128,7 +128,7 @@ def explain_command(
         report = plan.report()
     if html is not None:
         write_text(html, explain.as_page(report))
-    click.echo(explain.as_text(report))
+    click.echo(explain.as_text(report, max(60, terminal_width())))
 
 
 def integers(text: str, option: str) -> tuple[int, ...]:

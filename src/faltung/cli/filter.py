@@ -15,6 +15,7 @@ from faltung.cli.common import (
     fill_for,
     kernel_option,
     signed_option,
+    terminal_width,
 )
 from faltung.cli.complete import complete_kernel
 
@@ -99,6 +100,7 @@ def filter_command(
     from faltung import image, kernels
     from faltung.cli import batch
     from faltung.cli.jobs import STREAM, Job
+    from faltung.explain import as_text
     from faltung.image.filtering import check_kernel
 
     taps = [kernels.parse(text) for text in (kernel, *then)]
@@ -117,7 +119,8 @@ def filter_command(
             raise click.UsageError("--explain goes with a file that is read and one written.")
         first = image.read(job.source, max_pixels=files["max_pixels"])
         plans = image.filter_plans(first, taps, linear=linear, **laying)
-        click.echo("\n".join(plan.explain() for plan in plans))
+        width = max(60, terminal_width())
+        click.echo("\n".join(as_text(plan.report(), width) for plan in plans))
 
     return batch.run(
         batch.Files(**files), Filter(taps[0], laying | more), print_plan if explain else None

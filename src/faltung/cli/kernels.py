@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
-from faltung.cli.common import printable, write_text
+from faltung.cli.common import fitting, printable, terminal_width, write_text
 from faltung.cli.complete import complete_file, complete_kernel
 
 
@@ -59,9 +60,11 @@ def kernels_command(name: str | None, response: str | None, gallery: Path | None
     for number, each in enumerate(names):
         kernel = kernels.get(each)
         space = "\n\n" if number else ""
-        click.echo(f"{space}{kernel}\n\n{analyse(kernel).summary}\n")
+        click.echo(fitting(f"{space}{kernel}\n\n{analyse(kernel).summary}\n"))
         for line in as_text(kernel):
             click.echo(line)
+        if family := kernels.FAMILIES.get(kernel.name.partition(":")[0]):
+            click.echo(fitting("\n" + "\n".join(family.usage)))
     if response is not None:
         from faltung import image
 
@@ -73,10 +76,18 @@ def listing() -> None:
     """Print the names by what the kernels are for."""
     from faltung import kernels
 
+    width = terminal_width()
     for number, (group, names) in enumerate(kernels.groups().items()):
         heading = click.style(group[0].upper() + group[1:], underline=True)
         click.echo(f"{chr(10) if number else ''}{heading}")
         for known in names:
             kernel = kernels.get(known)
             size = "x".join(map(str, kernel.shape))
-            click.echo(f"  {click.style(f'{known:<27}', bold=True)}{size:<7}{kernel.about}")
+            family = kernels.FAMILIES.get(known.partition(":")[0])
+            about = kernel.about
+            if family and f"{family.name}:" not in about:
+                about += f" Any: {family.form}."
+            first, *rest = wrap(about, max(24, width - 36), break_on_hyphens=False)
+            click.echo(f"  {click.style(f'{known:<27}', bold=True)}{size:<6} {first}")
+            for line in rest:
+                click.echo(f"{'':36}{line}")
