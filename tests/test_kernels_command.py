@@ -53,6 +53,40 @@ def test_a_family_tells_its_parameters(capsys):
         assert f"{family.name}:" in listed[f"{family.name}:{family.usual}"][29:]
 
 
+@pytest.mark.parametrize("text", ["[[1,2,1]]/4", "k.csv", "K.NPY"])
+def test_numbers_and_files_are_shown_as_names_are(tmp_path, monkeypatch, capsys, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k.csv").write_text("0.25,0.5,0.25")
+    with (tmp_path / "K.NPY").open("wb") as file:
+        np.save(file, [[1, 2, 1]])
+    out = printed(capsys, "kernels", text).out
+    assert "symmetry even, even" in out
+    assert "gain at cycles per sample" in out
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv", "json"])
+@pytest.mark.parametrize("name", ["motion:15,30deg", "sobel.x", "gaussian:2", "savgol:7,2"])
+def test_numbers_are_saved_and_read_again(tmp_path, capsys, name, ending):
+    target = tmp_path / f"k.{ending}"
+    assert str(target) in printed(capsys, "kernels", name, "-o", target).out
+    kernel, found = kernels.get(name), kernels.parse(str(target))
+    if ending == "json":
+        assert (found.exact, found.divisor) == (kernel.exact, kernel.divisor)
+        assert (found.name, found.anchor, found.operation) == (
+            kernel.name, kernel.anchor, kernel.operation,
+        )  # fmt: skip
+    rows = np.atleast_2d(kernel.array) if ending == "csv" else kernel.array
+    np.testing.assert_array_equal(np.asarray(found), rows)
+
+
+def test_all_numbers_are_printed(capsys):
+    kernel = kernels.motion(15, 30)
+    out = printed(capsys, "kernels", "motion:15,30deg", "--numbers").out
+    rows = [[float(number) for number in line.split()] for line in out.splitlines()]
+    np.testing.assert_array_equal(rows, kernel.array)
+    assert printed(capsys, "kernels", "sobel.y", "--numbers").out == "-1 -2 -1\n0 0 0\n1 2 1\n"
+
+
 def test_the_list_fits_the_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     narrow = printed(capsys, "kernels").out
@@ -183,7 +217,9 @@ def test_analyse_takes_files_and_draws(tmp_path, capsys):
     ["analyse", "gaussian:1,axes=3", "--response", "OUT/a.png"],
     ["kernels", "--response", "OUT/a.png"], ["kernels", "edge", "--response", "OUT/no/a.png"],
     ["kernels", "--gallery", "OUT/no/a.html"], ["kernels", "--gallery", "OUT"],
-    ["kernels", "motion:0"],
+    ["kernels", "motion:0"], ["kernels", "--numbers"], ["kernels", "-o", "OUT/k.npy"],
+    ["kernels", "edge", "-o", "OUT/k.txt"], ["kernels", "sobel", "--numbers"],
+    ["kernels", "gaussian:1,axes=3", "-o", "OUT/k.csv"],
 ])  # fmt: skip
 def test_mistakes_are_one_line_and_status_2(tmp_path, capsys, arguments):
     places = [a.replace("OUT", str(tmp_path)) for a in arguments]

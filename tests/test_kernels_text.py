@@ -194,6 +194,20 @@ def test_what_is_no_pair_gets_the_list(text):
         kernels.pair(text)
 
 
+def test_a_name_is_told_from_numbers_and_files(tmp_path, monkeypatch):
+    for text in ("[[1,2,1]]/4", "k.npy"):
+        with pytest.raises(ValueError, match=r"kernels\.parse takes numbers and files"):
+            kernels.get(text)
+    monkeypatch.chdir(tmp_path)
+    for name in ("k.txt", "edge"):
+        (tmp_path / name).write_text("1 2 1")
+    with pytest.raises(ValueError, match=r"'k\.txt' is a file.* in \.npy, \.csv, \.json, \.png"):
+        kernels.parse("k.txt")
+    assert kernels.parse("edge") is kernels.edge
+    with pytest.raises(ValueError, match=r"no kernel named 'j\.txt'"):
+        kernels.parse("j.txt")
+
+
 @given(st.text(max_size=12))
 @settings(max_examples=300)
 def test_no_text_breaks_the_parser(text):

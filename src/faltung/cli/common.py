@@ -137,13 +137,18 @@ def fill_for(fill_value: float | None, boundary: str) -> float:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     from faltung.image import replace_whole
 
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{path}: this is no regular file.")
 
     def save(file: BinaryIO) -> None:
-        file.write(text.encode())
+        file.write(content)
 
     try:
         replace_whole(path, save)

@@ -78,7 +78,7 @@ def compare_command(
 
         output = mkdtemp(prefix="faltung-") + "/sheet.png"
     options: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,

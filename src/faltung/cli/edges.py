@@ -88,7 +88,7 @@ def edges_command(
     for each in pair:
         check_kernel(each)
     options = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,

@@ -107,7 +107,7 @@ def filter_command(
     for each in taps:
         check_kernel(each)
     laying: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "mode": mode,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),

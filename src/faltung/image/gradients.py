@@ -82,7 +82,7 @@ def edges(
     picture: Array,
     pair: str | Sequence[Any] = "sobel",
     *,
-    operation: str = "correlate",
+    operation: str | None = None,
     boundary: str | Sequence[str] = "symmetric",
     fill_value: float = 0,
     linear: bool = False,

@@ -434,6 +434,8 @@ def unknown(name: str) -> str:
     shown = name if len(name) <= 60 else name[:57] + "..."
     if several := members(name):
         return f"kernel {shown!r} stands for several: {', '.join(several)}. Name one of them."
+    if name.startswith("[") or name.endswith((".npy", ".csv", ".json", ".png")):
+        return f"kernel {shown!r} is no name; faltung.kernels.parse takes numbers and files, too."
     if re.fullmatch(r"[-+0-9.,;/e ]+", shown):
         return f"kernel {shown!r}: numbers stand in brackets, as in [[{name[:20]}]] or [[1,2,1]]/4."
     sets = [name.rpartition(".")[0] for name in NAMED if "." in name]
@@ -442,6 +444,6 @@ def unknown(name: str) -> str:
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
         f"there is no kernel named {shown!r}.{hint} `faltung kernels` and faltung.kernels.names() "
-        "list them; numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png "
-        "files are taken too."
+        "list them; the command and faltung.kernels.parse take numbers such as "
+        "[[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
     )
