@@ -118,6 +118,40 @@ def test_mistakes_are_one_short_line(text):
     assert len(message) < 900
 
 
+def test_both_spellings_are_found_in_both_places():
+    assert kernels.kirsch_ne is kernels.get("kirsch.ne")
+    assert kernels.laws_L5E5 is kernels.laws[1]
+    for name, kernel in kernels.NAMED.items():
+        assert getattr(kernels, name.replace(".", "_").replace("-", "_")) == kernel
+    for text, function in (
+        ("savgol", "savitzky_golay"), ("age.linear", "linear_age"), ("soft-shift", "soft_shift"),
+        ("age.exponential", "exponential_age"), ("high-boost", "high_boost"), ("box", "box"),
+    ):  # fmt: skip
+        assert getattr(kernels, text.replace(".", "_").replace("-", "_")) is getattr(
+            kernels, function
+        )
+        assert kernels.get(function) == kernels.get(text)
+
+
+@pytest.mark.parametrize(("name", "advice"), [
+    ("laplacian", "it has laplacian4, laplacian8, laplacian.oono-puri"),
+    ("daubechies_low", r"it has get\('daubechies\.low:2'\), and wavelet\(\)"),
+    ("gausian", r"Did you mean gaussian"), ("nothing", r"names\(\) lists all"),
+    ("_private", "no attribute"),
+])  # fmt: skip
+def test_an_attribute_that_is_none_gets_a_hint(name, advice):
+    with pytest.raises(AttributeError, match=advice):
+        getattr(kernels, name)
+
+
+def test_what_kernels_are_for_tells_them_apart():
+    abouts = [kernel.about for kernel in kernels.NAMED.values() if kernel.ndim == 2]
+    several = {about for about in abouts if abouts.count(about) > 1}
+    assert several <= {kernels.gaussian3.about, *(k.about for k in kernels.kirsch)}
+    assert "with 1 zero between" in kernels.bilinear(2).about
+    assert "with 2 zeros between" in kernels.bilinear(3).about
+
+
 def test_only_the_shape_comes_by_its_place():
     with pytest.raises(ValueError, match=r"only sigma may.* write order=, kind=, cut=, axes=.*2x3"):
         kernels.get("gaussian:2,2")
@@ -362,6 +396,26 @@ def test_the_factor_and_the_turns_rebuild_the_kernel():
     assert near.kernel.name == "emboss"
     rebuilt = near.factor * np.rot90(near.kernel.array, near.turns)
     np.testing.assert_allclose(rebuilt, k, atol=1e-12)
+
+
+def test_of_equals_the_one_without_a_factor_is_nearest():
+    first, second = kernels.nearest(np.ones((3, 3)) / 9, 2)
+    assert (first.kernel.name, first.factor) == ("box:3", 1)
+    assert second.factor == pytest.approx(1 / 3, rel=1e-15)
+    assert kernels.nearest(np.array([[1, 2, 1]]) / 7, 1)[0].factor == 4 / 7
+    assert kernels.nearest(np.pi * kernels.emboss.array, 1)[0].factor == pytest.approx(np.pi)
+
+
+@pytest.mark.parametrize(("kernel", "total"), [
+    ("savgol:7,2,deriv=1", 0), ("savgol:9,2", 1), ("box:7", 1), ("scharr-optimal.x", 0),
+    ("unsharp5", 1),
+])  # fmt: skip
+def test_sums_have_no_noise(kernel, total):
+    k = kernels.get(kernel)
+    assert faltung.analyse(k).sum == total
+    assert f"sum {total}, " in faltung.analyse(k.array).summary
+    assert "sum 0, " in faltung.analyse(kernels.log(2)).summary
+    assert faltung.analyse(k.array).sum == pytest.approx(total, abs=0, rel=1e-15)
 
 
 def test_what_is_nearest():

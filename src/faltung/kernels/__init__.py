@@ -109,10 +109,16 @@ __all__ = list(_MODULES)
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
+    from importlib.util import find_spec
 
-    if name not in _MODULES:
+    if name in _MODULES:
+        value = getattr(import_module(f"faltung.kernels.{_MODULES[name]}"), name)
+    elif name.startswith("_") or find_spec(f"faltung.kernels.{name}"):  # a module not yet loaded
         raise AttributeError(f"module 'faltung.kernels' has no attribute {name!r}")
-    value = getattr(import_module(f"faltung.kernels.{_MODULES[name]}"), name)
+    else:
+        from faltung.kernels.catalogue import attribute
+
+        value = attribute(name)
     globals()[name] = value
     return value
 

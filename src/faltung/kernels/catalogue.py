@@ -324,7 +324,13 @@ def spelling(name: str) -> str:
 
 
 SPELLED = {spelling(known): kernel for known, kernel in NAMED.items()}
-FAMILIES_SPELLED = {spelling(known): family for known, family in FAMILIES.items()}
+MAKERS = [family.make.__name__ for family in FAMILIES.values()]
+FAMILIES_SPELLED = {  # by the functions' names, too, where a function has one family
+    spelling(known): family
+    for family in FAMILIES.values()
+    for known in (family.name, family.make.__name__)
+    if known == family.name or MAKERS.count(known) == 1
+}
 
 
 def get(name: str) -> Kernel:
@@ -370,9 +376,14 @@ def members(name: str) -> list[str]:
     --------
     >>> members("sobel")
     ['sobel.x', 'sobel.y']
+    >>> members("laplacian")[:2]
+    ['laplacian4', 'laplacian8']
     """
-    start = spelling(name) + "-"
-    return [known for known in NAMED if spelling(known.rpartition(".")[0]) + "-" == start]
+    spelled = spelling(name)
+    if not spelled or spelled in SPELLED or spelled in FAMILIES_SPELLED:
+        return []
+    starts = {known: (known.rpartition(".")[0], known.rstrip("0123456789")) for known in NAMED}
+    return [known for known, both in starts.items() if spelled in map(spelling, both)]
 
 
 def pairs() -> list[str]:
@@ -429,6 +440,38 @@ def pair(name: str) -> tuple[Kernel, Kernel]:
     )
 
 
+def attribute(name: str) -> Any:
+    """Return what ``faltung.kernels`` has under a name's other spelling, or raise AttributeError.
+
+    Examples
+    --------
+    >>> attribute("kirsch_ne").name, attribute("savgol").__name__
+    ('kirsch.ne', 'savitzky_golay')
+    """
+    spelled = spelling(name)
+    if spelled in SPELLED:
+        return SPELLED[spelled]
+    family = FAMILIES_SPELLED.get(spelled)
+    if family is not None and MAKERS.count(family.make.__name__) == 1:
+        return family.make
+    if family is not None:
+        known = f"{family.name}:{family.usual}"
+        raise AttributeError(
+            f"faltung.kernels has no {name!r}; it has get({known!r}), and {family.make.__name__}()."
+        )
+    if several := members(name):
+        raise AttributeError(f"faltung.kernels has no {name!r}; it has {', '.join(several)}.")
+    raise AttributeError(f"faltung.kernels has no {name!r}.{alike(name)} names() lists all.")
+
+
+def alike(name: str) -> str:
+    """Return a question whether names that are like it were meant; nothing where none are."""
+    sets = [known.rpartition(".")[0] for known in NAMED if "." in known]
+    known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
+    close = difflib.get_close_matches(name.lower().partition(":")[0], known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
 def unknown(name: str) -> str:
     """Say that there is no kernel of a name, and what may have been meant."""
     shown = name if len(name) <= 60 else name[:57] + "..."
@@ -438,12 +481,8 @@ def unknown(name: str) -> str:
         return f"kernel {shown!r} is no name; faltung.kernels.parse takes numbers and files, too."
     if re.fullmatch(r"[-+0-9.,;/e ]+", shown):
         return f"kernel {shown!r}: numbers stand in brackets, as in [[{name[:20]}]] or [[1,2,1]]/4."
-    sets = [name.rpartition(".")[0] for name in NAMED if "." in name]
-    known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
-    close = difflib.get_close_matches(shown.lower().partition(":")[0], known, n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
-        f"there is no kernel named {shown!r}.{hint} `faltung kernels` and faltung.kernels.names() "
-        "list them; the command and faltung.kernels.parse take numbers such as "
-        "[[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
+        f"there is no kernel named {shown!r}.{alike(shown)} `faltung kernels` and "
+        "faltung.kernels.names() list them; the command and faltung.kernels.parse take numbers such "
+        "as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
     )
