@@ -483,6 +483,6 @@ def unknown(name: str) -> str:
         return f"kernel {shown!r}: numbers stand in brackets, as in [[{name[:20]}]] or [[1,2,1]]/4."
     return (
         f"there is no kernel named {shown!r}.{alike(shown)} `faltung kernels` and "
-        "faltung.kernels.names() list them; the command and faltung.kernels.parse take numbers such "
-        "as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
+        "faltung.kernels.names() list them; the command and faltung.kernels.parse take numbers "
+        "such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
     )

@@ -87,8 +87,8 @@ edge = table(
     "Negated Laplacian over all 8 neighbours; 0 where the picture is flat.",
     USUAL,
 )
-ACROSS = "Gets brighter to the right; smoothed over the rows by "
-DOWN = "Gets brighter downwards; smoothed over the columns by "
+ACROSS = "Positive where it gets brighter to the right; rows weigh "
+DOWN = "Positive where it gets brighter downwards; columns weigh "
 
 
 def pair(
@@ -96,7 +96,7 @@ def pair(
 ) -> tuple[Kernel, Kernel]:
     """Return the kernels of a gradient, for x and y: a central difference, smoothed across it."""
     rows = np.outer(smooth, [-1, 0, 1])
-    weights = f"{' '.join(map(str, smooth))}{f' over {divisor}' if divisor > 1 else ''}: {about}."
+    weights = f"{' '.join(map(str, smooth))}{f' / {divisor}' if divisor > 1 else ''}: {about}."
     return (
         table(f"{name}.x", rows.tolist(), divisor, ACROSS + weights, source),
         table(f"{name}.y", rows.T.tolist(), divisor, DOWN + weights, source),
@@ -107,28 +107,28 @@ sobel_x, sobel_y = pair(
     "sobel",
     [1, 2, 1],
     1,
-    "the usual choice",
+    "the usual one",
     "Source: Sobel and Feldman (1968), as printed in Gonzalez and Woods (2018), ch. 10.",
 )
 scharr_x, scharr_y = pair(
     "scharr",
     [3, 10, 3],
     1,
-    "its direction errs less than Sobel's",
+    "truer directions",
     "Source: Jähne, Scharr and Körkel (1999), Principles of filter design, rounded to 3 and 10.",
 )
 scharr_optimal_x, scharr_optimal_y = pair(
     "scharr-optimal",
     [47, 162, 47],
     512,
-    "the optimum of his thesis, in which a slope of 1 gives 1",
+    "Scharr's optimum",
     "Source: Scharr (2000), Optimale Operatoren in der Digitalen Bildverarbeitung, p. 155.",
 )
 prewitt_x, prewitt_y = pair(
     "prewitt",
     [1, 1, 1],
     1,
-    "all rows count alike, the strongest smoothing",
+    "all alike",
     "Source: Prewitt (1970), Object enhancement and extraction.",
 )
 ROBERTS = "Source: Roberts (1963), Machine perception of three-dimensional solids."
