@@ -125,7 +125,7 @@ def listing() -> None:
             size = "x".join(map(str, kernel.shape))
             family = kernels.FAMILIES.get(known.partition(":")[0])
             about = kernel.about
-            if family and f"{family.name}:" not in about:
+            if family and ":" in known and f"{family.name}:" not in about:
                 about += f" Any: {family.form}."
             first, *rest = wrap(about, max(24, width - 36), break_on_hyphens=False)
             click.echo(f"  {click.style(f'{known:<27}', bold=True)}{size:<6} {first}")
