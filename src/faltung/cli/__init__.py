@@ -43,7 +43,8 @@ def cli() -> None:
       faltung explain --shape 2160x3840 --kernel gaussian:5
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
-    after Ctrl-C, 141 where nobody reads what is printed. NO_COLOR=1 in the environment turns colours off.
+    after Ctrl-C, 141 where nobody reads what is printed. NO_COLOR=1 in the environment turns
+    colours off.
 
     \b
     Completion, in bash (zsh and fish alike), in ~/.bashrc:
