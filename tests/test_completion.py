@@ -31,7 +31,8 @@ def offered(*words):
     ("filter", "a.png", "-o", "b"), ("edges", "a.png", "--output", "b"),
     ("compare", "a.png", "-o", "b"), ("kernels", "edge", "--response", "b"),
     ("analyse", "edge", "--response", "b"), ("filter", "-k", "no/kernel"),
-    ("explain", "--html", "b"), ("demo", "-o", "b"), ("kernels", "--gallery", "b"),
+    ("explain", "--html", "b"), ("demo", "-o", "b"), ("smooth", "tr"),
+    ("smooth", "a.csv", "-o", "b"), ("kernels", "--gallery", "b"),
 ])  # fmt: skip
 def test_the_shell_completes_files(words):
     assert offered(*words) == ["file"]

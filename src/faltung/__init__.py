@@ -8,6 +8,8 @@ The operator
 What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
+    signal                  tracks and signals: smooth, shift, match, deconvolve
+    distributions           random variables: sums, tails
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -32,11 +34,13 @@ from faltung._version import __version__
 
 if TYPE_CHECKING:
     from faltung import dialects as dialects
+    from faltung import distributions as distributions
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
     from faltung import machine as machine
     from faltung import reference as reference
+    from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
@@ -73,7 +77,9 @@ _PLACES = {
     "get_workers": "native",
     "workers": "settings",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference")
+_MODULES = (
+    "dialects", "distributions", "geometry", "image", "kernels", "machine", "reference", "signal",
+)  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

@@ -32,6 +32,17 @@ def default_anchor(taps: int) -> int:
     return (taps - 1) // 2
 
 
+def input_length(count: int, taps: int, mode: str) -> int:
+    """Return the length of the input that gives ``count`` outputs, at stride and dilation 1.
+
+    It is less than 1 where there is none.
+
+    >>> input_length(10, 3, "full"), input_length(10, 3, "same"), input_length(10, 3, "valid")
+    (8, 10, 12)
+    """
+    return count + {"full": 1 - taps, "same": 0, "valid": taps - 1}[mode]
+
+
 @dataclass(frozen=True)
 class Axis:
     """The geometry along one axis.

@@ -24,12 +24,14 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.smooth import smooth_command
+from faltung.cli.sums import sum_command, ways_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    """Convolution of pictures, with kernels by name or by their numbers.
+    """Convolution of pictures and signals, with kernels by name or numbers; sums of distributions.
 
     \b
     Examples:
@@ -39,8 +41,12 @@ def cli() -> None:
       faltung filter holiday/ --kernel gaussian:2 -o soft/
       faltung edges photo.jpg -o edges.png
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
+      faltung smooth track.csv --column x --weights exponential:0.3 -o out.csv
       faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
+      faltung sum d6 d6
+      faltung sum poisson:50 poisson:50 --sf 300
+      faltung ways d6 d6 7 --exact
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
     after Ctrl-C, 141 where nobody reads what is printed. NO_COLOR=1 in the environment turns
@@ -56,10 +62,13 @@ for command in (
     filter_command,
     edges_command,
     compare_command,
+    smooth_command,
     kernels_command,
     analyse_command,
     demo_command,
     explain_command,
+    sum_command,
+    ways_command,
     calibrate_command,
 ):
     cli.add_command(command)
