@@ -117,3 +117,9 @@ def test_a_reader_that_has_enough_ends_the_command_as_sigpipe_does():
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_the_help_of_edges_lists_the_pairs(capsys):
+    assert cli.run(["edges", "--help"]) == 0
+    words = set(capsys.readouterr().out.replace(",", " ").replace(";", " ").split())
+    assert set(kernels.pairs()) <= words

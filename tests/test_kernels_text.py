@@ -137,6 +137,7 @@ def test_both_spellings_are_found_in_both_places():
     ("laplacian", "it has laplacian4, laplacian8, laplacian.oono-puri"),
     ("daubechies_low", r"it has get\('daubechies\.low:2'\), and wavelet\(\)"),
     ("gausian", r"Did you mean gaussian"), ("nothing", r"names\(\) lists all"),
+    ("no.thing", r"names\(\) lists all"),
     ("_private", "no attribute"),
 ])  # fmt: skip
 def test_an_attribute_that_is_none_gets_a_hint(name, advice):

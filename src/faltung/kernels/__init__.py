@@ -113,7 +113,8 @@ def __getattr__(name: str) -> Any:
 
     if name in _MODULES:
         value = getattr(import_module(f"faltung.kernels.{_MODULES[name]}"), name)
-    elif name.startswith("_") or find_spec(f"faltung.kernels.{name}"):  # a module not yet loaded
+    elif name.startswith("_") or (name.isidentifier() and find_spec(f"faltung.kernels.{name}")):
+        # a module that is not loaded yet
         raise AttributeError(f"module 'faltung.kernels' has no attribute {name!r}")
     else:
         from faltung.kernels.catalogue import attribute
