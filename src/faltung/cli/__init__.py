@@ -53,7 +53,8 @@ def cli() -> None:
       cat raw | faltung stream --kernel "[1,2,1]/4" > smooth
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
-    after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
+    after Ctrl-C, 141 where nobody reads what is printed. NO_COLOR=1 in the environment turns
+    colours off.
 
     \b
     Completion, in bash (zsh and fish alike), in ~/.bashrc:
@@ -115,11 +116,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(str(error), 130)
     except (KeyboardInterrupt, click.Abort):
         return fail("interrupted.", 130)
+    except SystemExit as error:
+        if error.code != 1:  # click's answer to a closed pipe
+            raise
+        return unread()
     except BrokenPipeError:
-        # Python would complain once more when it flushes at exit
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     except MemoryError:
         return fail("there is not enough memory for this picture and kernel.")
     except OSError as error:
@@ -128,6 +130,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(f"{where}{error.strerror}." if error.strerror else str(error))
     except (ValueError, TypeError, OverflowError) as error:
         return fail(str(error))
+
+
+def unread() -> int:
+    """Stop writing, since nobody reads on, and return the status of what SIGPIPE ends."""
+    # Python would complain once more when it flushes at exit
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def occupy() -> None:

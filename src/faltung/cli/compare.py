@@ -8,18 +8,23 @@ from typing import Any
 import click
 
 from faltung.cli.common import boundary_options, fill_for, printable, signed_option
+from faltung.cli.complete import complete_file, complete_kernels
 
 
 @click.command("compare")
-@click.argument("picture", metavar="PICTURE")
+@click.argument("picture", metavar="PICTURE", shell_complete=complete_file)
 @click.option(
     "-k",
     "--kernels",
     "names",
     required=True,
-    help="With commas between them: edge,sharpen,gaussian:3,[[1,2,1]]/4.",
+    multiple=True,
+    shell_complete=complete_kernels,
+    help="With commas between them: edge,sharpen,gaussian:3,[[1,2,1]]/4; more where given again.",
 )
-@click.option("-o", "--output", metavar="OUT", help="Where the sheet goes.")
+@click.option(
+    "-o", "--output", metavar="OUT", shell_complete=complete_file, help="Where the sheet goes."
+)
 @click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
 @click.option(
     "--width",
@@ -35,7 +40,7 @@ from faltung.cli.common import boundary_options, fill_for, printable, signed_opt
 @signed_option
 def compare_command(
     picture: str,
-    names: str,
+    names: tuple[str, ...],
     output: str | None,
     columns: int,
     width: int,
@@ -57,8 +62,14 @@ def compare_command(
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung compare photo.jpg -k sobel.x,sobel.y --signed centre --columns 3 --show
     """
-    from faltung import image
+    from faltung import image, kernels
     from faltung.cli.show import show as show_file
+    from faltung.image.filtering import check_kernel
+    from faltung.image.sheets import listed
+
+    chosen = [text for texts in names for text in listed(texts)]
+    for text in chosen:  # all of them before the first is applied
+        check_kernel(kernels.parse(text))
 
     if output is None:
         if not show:
@@ -67,7 +78,7 @@ def compare_command(
 
         output = mkdtemp(prefix="faltung-") + "/sheet.png"
     options: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,
@@ -76,7 +87,7 @@ def compare_command(
     }
     array = image.read(picture, max_pixels=max_pixels)
     title = printable(Path(picture).name)
-    sheet = image.compare(array, names, title=title, columns=columns, width=width, **options)
+    sheet = image.compare(array, chosen, title=title, columns=columns, width=width, **options)
     image.write(output, sheet)
     height, across = sheet.shape[:2]
     click.echo(f"{printable(output)}: {across} x {height} pixels")

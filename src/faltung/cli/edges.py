@@ -9,11 +9,12 @@ import click
 
 from faltung.cli.common import (
     boundary_options,
-    complete_kernel,
+    files_argument,
     files_options,
     fill_for,
     signed_option,
 )
+from faltung.cli.complete import complete_pair
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,15 @@ class FindEdges:
 
 
 @click.command("edges")
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@files_argument
 @click.option(
     "-k",
     "--kernel",
     "names",
     multiple=True,
-    shell_complete=complete_kernel,
-    help="A pair such as sobel, for sobel.x and sobel.y; or given twice, the two kernels.",
+    shell_complete=complete_pair,
+    help="A pair: sobel (sobel:5 is larger), scharr, scharr-optimal, prewitt, roberts; or given "
+    "twice, a kernel for the gradient to the right and one downwards.",
 )
 @click.option("--direction", is_flag=True, help="Colour the edges by their direction.")
 @files_options
@@ -79,12 +81,14 @@ def edges_command(
 
     if len(names) > 2:
         raise click.UsageError("--kernel names a pair, or is given twice: for x and for y.")
-    texts = names if len(names) == 2 else [f"{(*names, 'sobel')[0]}.{axis}" for axis in "xy"]
-    pair = [kernels.parse(text) for text in texts]
+    if len(names) == 2:
+        pair = [kernels.parse(text) for text in names]
+    else:
+        pair = list(kernels.pair((*names, "sobel")[0]))
     for each in pair:
         check_kernel(each)
     options = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,

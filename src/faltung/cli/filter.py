@@ -10,12 +10,14 @@ import click
 from faltung.cli.common import (
     MODES,
     boundary_options,
-    complete_kernel,
+    files_argument,
     files_options,
     fill_for,
     kernel_option,
     signed_option,
+    terminal_width,
 )
+from faltung.cli.complete import complete_kernel
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Filter:
 
 
 @click.command("filter")
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
-@kernel_option
+@files_argument
+@kernel_option("--then K applies another one to the result.")
 @click.option(
     "--then",
     multiple=True,
@@ -98,13 +100,14 @@ def filter_command(
     from faltung import image, kernels
     from faltung.cli import batch
     from faltung.cli.jobs import STREAM, Job
+    from faltung.explain import as_text
     from faltung.image.filtering import check_kernel
 
     taps = [kernels.parse(text) for text in (kernel, *then)]
     for each in taps:
         check_kernel(each)
     laying: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "mode": mode,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
@@ -116,7 +119,8 @@ def filter_command(
             raise click.UsageError("--explain goes with a file that is read and one written.")
         first = image.read(job.source, max_pixels=files["max_pixels"])
         plans = image.filter_plans(first, taps, linear=linear, **laying)
-        click.echo("\n".join(plan.explain() for plan in plans))
+        width = max(60, terminal_width())
+        click.echo("\n".join(as_text(plan.report(), width) for plan in plans))
 
     return batch.run(
         batch.Files(**files), Filter(taps[0], laying | more), print_plan if explain else None

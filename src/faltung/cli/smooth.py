@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faltung.cli.common import BOUNDARIES, printable, write_bytes
+from faltung.cli.complete import complete_file
 
 if TYPE_CHECKING:
     from faltung.signal import Smoothed
@@ -21,7 +22,7 @@ FEW = 5  # weights that are printed
 
 
 @click.command("smooth")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=complete_file)
 @click.option(
     "-c",
     "--column",
@@ -59,7 +60,13 @@ FEW = 5  # weights that are printed
     default=0.0,
     help="Leave empty what rests on less of the weight than this.",
 )
-@click.option("-o", "--output", default=STREAM, help="A .csv or .npy file; default - is stdout.")
+@click.option(
+    "-o",
+    "--output",
+    default=STREAM,
+    shell_complete=complete_file,
+    help="A .csv or .npy file; default - is stdout.",
+)
 @click.option("--plot", help="Draw it to this file: .png, .svg or .pdf; needs matplotlib.")
 def smooth_command(
     file: str,

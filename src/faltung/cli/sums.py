@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from faltung.cli.common import printable, together, write_text
+from faltung.cli.complete import complete_file
 
 if TYPE_CHECKING:
     from faltung.distributions import PMF
@@ -29,7 +30,13 @@ exact_options = together(
 @exact_options
 @click.option("--rtol", type=float, default=1e-9, show_default=True, help="Relative error allowed.")
 @click.option("--explain", is_flag=True, help="How it was computed, and what is certain.")
-@click.option("-o", "--output", metavar="OUT", help="Write all of it: .csv, .npy, or - for stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    shell_complete=complete_file,
+    help="Write all of it: .csv, .npy, or - for stdout.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="The same as -o -.")
 @click.option("--plot", metavar="OUT", help="Draw it to this file; needs faltung[plot].")
 @click.option("--log", is_flag=True, help="Draw logarithms: the tails.")
@@ -83,7 +90,13 @@ def sum_command(
 @click.argument("second")
 @click.argument("total")
 @exact_options
-@click.option("-o", "--output", metavar="OUT", help="Write it: a .csv file, or - for stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    shell_complete=complete_file,
+    help="Write it: a .csv file, or - for stdout.",
+)
 def ways_command(
     first: str, second: str, total: str, exact: bool, normalise: bool, output: str | None
 ) -> None:
