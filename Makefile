@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet photographs wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs audio wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -14,7 +14,10 @@ help:
 	@echo "make regret      time every method against the planner's choice"
 	@echo "make growth      plot time against kernel size to docs/growth.png"
 	@echo "make sheet       filter a photograph with every kernel into docs/kernels.png"
+	@echo "make track       plot a smoothed track to docs/track.png"
+	@echo "make tails       compute the privacy lost in many releases into docs/tails.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
+	@echo "make audio       convolve ten minutes of audio with a room, against SciPy"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
 
@@ -31,7 +34,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 unit: .venv/.dev
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py --json build/bench.json
@@ -39,6 +42,7 @@ bench: .venv/.dev
 bench-tiny: .venv/.dev
 	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
 	$(BIN)/python benchmarks/regret.py --tiny --json build/regret-tiny.json
+	$(BIN)/python benchmarks/distributions.py --tiny --json build/distributions-tiny.json
 
 regret: .venv/.dev
 	$(BIN)/python benchmarks/regret.py --json build/regret.json
@@ -47,8 +51,19 @@ growth: .venv/.dev
 	-$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python benchmarks/growth.py
 
+audio: .venv/.dev
+	$(BIN)/python benchmarks/audio.py --json build/audio.json
+
 sheet: .venv/.installed
 	$(BIN)/python docs/kernels_sheet.py
+
+track: .venv/.installed
+	$(BIN)/pip install -q --editable '.[plot]'
+	$(BIN)/python docs/track.py
+
+tails: .venv/.installed
+	$(BIN)/pip install -q --editable '.[plot]'
+	$(BIN)/python docs/tails.py
 
 photographs: .venv/.dev
 	$(BIN)/python benchmarks/photographs.py --json build/photographs.json

@@ -45,7 +45,17 @@ def test_calibrate_prints_and_keeps_the_table(tmp_path, monkeypatch, capsys):
 
 def test_version_and_help():
     assert run("--version").stdout == f"faltung, version {faltung.__version__}\n"
-    for command in ("", "filter", "edges", "compare", "explain", "kernels", "demo"):
+    for command in (
+        "",
+        "filter",
+        "edges",
+        "compare",
+        "explain",
+        "kernels",
+        "demo",
+        "reverb",
+        "stream",
+    ):
         done = run(*command.split(), "--help")
         assert done.returncode == 0
         assert "Usage: faltung" in done.stdout

@@ -117,7 +117,7 @@ def test_a_gaussian_is_a_small_hashable_value():
 @pytest.mark.parametrize("arguments", [
     {"sigma": 0}, {"sigma": -1}, {"sigma": np.nan}, {"sigma": np.inf}, {"sigma": "2"},
     {"sigma": True}, {"sigma": 1e-9}, {"sigma": 1e9}, {"sigma": 1, "cut": 0},
-    {"sigma": 1, "axes": 0}, {"sigma": 1, "axes": 1.0}, {"sigma": [1, 2]},
+    {"sigma": 1, "axes": 0}, {"sigma": 1, "axes": 1.0}, {"sigma": [1, "2"]}, {"sigma": []},
 ])  # fmt: skip
 def test_what_is_no_gaussian_is_refused(arguments):
     with pytest.raises(ValueError, match=r"^gaussian: "):

@@ -11,6 +11,7 @@ from PIL import Image
 from faltung import cli, image, kernels
 from faltung.cli import gallery
 from faltung.cli.response import as_picture, as_text
+from faltung.demo import PHOTOGRAPH
 
 
 def printed(capsys, *arguments, status=0):
@@ -37,6 +38,77 @@ def test_one_kernel_is_shown_with_numbers_properties_and_gain(capsys):
     np.testing.assert_allclose(gains["across"], 8 * np.abs(np.sin(2 * np.pi * f)), atol=0.005)
     assert gains["down"] == [0] * 9
     assert "for convolve" in printed(capsys, "kernels", "age.linear:4").out
+
+
+def test_a_family_tells_its_parameters(capsys):
+    out = printed(capsys, "kernels", "gabor:5,20deg").out
+    assert "Any: gabor:WAVELENGTH,ANGLE, with its parameters" in out
+    assert "\n  sigma=      0.3 to 100; usually 0.56 times the wavelength\n" in out
+    assert "\n  phase=      degrees; usually 0\n" in out
+    assert "Any:" not in printed(capsys, "kernels", "edge").out
+    listed = {line.split()[0]: line for line in printed(capsys, "kernels").out.splitlines() if line}
+    for family in kernels.FAMILIES.values():
+        usage = "\n".join(family.usage)
+        assert all(parameter.name in usage for parameter in family.parameters)
+        assert f"{family.name}:" in listed[f"{family.name}:{family.usual}"][29:]
+
+
+@pytest.mark.parametrize("text", ["[[1,2,1]]/4", "k.csv", "K.NPY"])
+def test_numbers_and_files_are_shown_as_names_are(tmp_path, monkeypatch, capsys, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k.csv").write_text("0.25,0.5,0.25")
+    with (tmp_path / "K.NPY").open("wb") as file:
+        np.save(file, [[1, 2, 1]])
+    out = printed(capsys, "kernels", text).out
+    assert "symmetry even, even" in out
+    assert "gain at cycles per sample" in out
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv", "json"])
+@pytest.mark.parametrize("name", ["motion:15,30deg", "sobel.x", "gaussian:2", "savgol:7,2"])
+def test_numbers_are_saved_and_read_again(tmp_path, capsys, name, ending):
+    target = tmp_path / f"k.{ending}"
+    assert str(target) in printed(capsys, "kernels", name, "-o", target).out
+    kernel, found = kernels.get(name), kernels.parse(str(target))
+    if ending == "json":
+        assert (found.exact, found.divisor) == (kernel.exact, kernel.divisor)
+        assert (found.name, found.anchor, found.operation) == (
+            kernel.name, kernel.anchor, kernel.operation,
+        )  # fmt: skip
+    rows = np.atleast_2d(kernel.array) if ending == "csv" else kernel.array
+    np.testing.assert_array_equal(np.asarray(found), rows)
+
+
+def test_all_numbers_are_printed(capsys):
+    kernel = kernels.motion(15, 30)
+    out = printed(capsys, "kernels", "motion:15,30deg", "--numbers").out
+    rows = [[float(number) for number in line.split()] for line in out.splitlines()]
+    np.testing.assert_array_equal(rows, kernel.array)
+    assert printed(capsys, "kernels", "sobel.y", "--numbers").out == "-1 -2 -1\n0 0 0\n1 2 1\n"
+
+
+def test_the_list_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = printed(capsys, "kernels").out
+    assert max(map(len, narrow.splitlines())) <= 80
+    monkeypatch.delenv("COLUMNS")
+    wide = printed(capsys, "kernels").out
+    assert narrow.split() == wide.split()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["kernels", "savgol:7,2"], ["analyse", "motion:15,30deg"],
+    ["explain", "--shape", "2160x3840", "-k", "gaussian:5"],
+    ["filter", str(PHOTOGRAPH), "-k", "edge", "--then", "gaussian:2", "--explain", "-o", "OUT.png"],
+])  # fmt: skip
+def test_sentences_and_reports_fit_the_terminal(tmp_path, capsys, monkeypatch, arguments):
+    places = [a.replace("OUT", str(tmp_path / "a")) for a in arguments]
+    monkeypatch.setenv("COLUMNS", "72")
+    lines = printed(capsys, *places).out.splitlines()
+    if arguments[0] in ("kernels", "analyse"):  # their tables are indented, or gains
+        lines = [line for line in lines if not re.match(" |across|down|falling|rising", line)]
+    assert lines
+    assert max(len(line) for line in lines if not line.startswith(str(tmp_path))) <= 72
 
 
 def test_gain_along_the_diagonals():
@@ -145,7 +217,9 @@ def test_analyse_takes_files_and_draws(tmp_path, capsys):
     ["analyse", "gaussian:1,axes=3", "--response", "OUT/a.png"],
     ["kernels", "--response", "OUT/a.png"], ["kernels", "edge", "--response", "OUT/no/a.png"],
     ["kernels", "--gallery", "OUT/no/a.html"], ["kernels", "--gallery", "OUT"],
-    ["kernels", "motion:0"],
+    ["kernels", "motion:0"], ["kernels", "--numbers"], ["kernels", "-o", "OUT/k.npy"],
+    ["kernels", "edge", "-o", "OUT/k.txt"], ["kernels", "sobel", "--numbers"],
+    ["kernels", "gaussian:1,axes=3", "-o", "OUT/k.csv"],
 ])  # fmt: skip
 def test_mistakes_are_one_line_and_status_2(tmp_path, capsys, arguments):
     places = [a.replace("OUT", str(tmp_path)) for a in arguments]

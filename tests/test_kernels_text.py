@@ -1,13 +1,16 @@
 """Texts and files name kernels, and any kernel is compared with those that have a name."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import faltung
 from faltung import kernels
 from faltung.kernels import Kernel
 
@@ -20,6 +23,12 @@ from faltung.kernels import Kernel
     ("gaussian:2,axes=1", kernels.gaussian(2, axes=1)),
     ("gaussian:sigma=3", kernels.gaussian(3)),
     ("motion:15,30deg", kernels.motion(15, 30)),
+    ("motion:15,30\N{DEGREE SIGN}", kernels.motion(15, 30)),
+    ("box:3x5", kernels.box((3, 5))),
+    ("box:3x3", kernels.box(3)),
+    ("gaussian:2x3", kernels.gaussian((2, 3))),
+    ("gaussian:sigma=2x3x1.5", kernels.gaussian([2, 3, 1.5])),
+    ("gaussian:2 x 3,order=1/0,cut=3", kernels.gaussian((2, 3), order=(1, 0), cut=3)),
     ("motion:15,30", kernels.motion(15, 30)),
     ("motion:15,angle=-30deg", kernels.motion(15, -30)),
     ("motion", kernels.motion(15, 30)),
@@ -39,7 +48,7 @@ from faltung.kernels import Kernel
     ("dog:1", kernels.dog(1)),
     ("dog:1,2", kernels.dog(1, 2)),
     ("gabor:8,45deg,phase=90deg", kernels.gabor(8, 45, phase=90)),
-    ("gabor:8,45,4,0.7", kernels.gabor(8, 45, sigma=4, aspect=0.7)),
+    ("gabor:8,45,sigma=4,aspect=0.7", kernels.gabor(8, 45, sigma=4, aspect=0.7)),
     ("steerable:2,30deg,order=2", kernels.steerable(2, 30, order=2)),
     ("shift:1", kernels.shift(1)),
     ("shift:0.5,-2", kernels.shift(0.5, -2)),
@@ -83,6 +92,8 @@ def test_every_name_is_found_and_finds_itself(name):
 REFUSED = [
     "gaussian:2.5,order=5", "gaussian:2.5,order=1/1/1", "gaussian:2.5,width=3",
     "gaussian:1,2,3,4,5,6",
+    "gaussian:2,2", "gabor:8,45,4", "savgol:5,2,1", "steerable:1,0,2", "tent:3,1", "box:3x",
+    "box:3x5x7", "gaussian:1x2,axes=1", "gaussian:1x2x3x4", "box:0x3", "motion:15x3",
     "gaussian:order=1", "gaussian:1,sigma=2", "gaussian:order=1,2", "gaussian:1,kind=soft",
     "gaussian:2,order=1,order=2", "motion:15,30rad", "motion:0.5", "motion:501", "motion:15,inf",
     "motion:1e2", "disk:0", "disk:301", "tent:0", "tent:1002", "binomial:99", "sobel.x:4",
@@ -107,6 +118,77 @@ def test_mistakes_are_one_short_line(text):
     assert len(message) < 900
 
 
+def test_both_spellings_are_found_in_both_places():
+    assert kernels.kirsch_ne is kernels.get("kirsch.ne")
+    assert kernels.laws_L5E5 is kernels.laws[1]
+    for name, kernel in kernels.NAMED.items():
+        assert getattr(kernels, name.replace(".", "_").replace("-", "_")) == kernel
+    for text, function in (
+        ("savgol", "savitzky_golay"), ("age.linear", "linear_age"), ("soft-shift", "soft_shift"),
+        ("age.exponential", "exponential_age"), ("high-boost", "high_boost"), ("box", "box"),
+    ):  # fmt: skip
+        assert getattr(kernels, text.replace(".", "_").replace("-", "_")) is getattr(
+            kernels, function
+        )
+        assert kernels.get(function) == kernels.get(text)
+
+
+@pytest.mark.parametrize(("name", "advice"), [
+    ("laplacian", "it has laplacian4, laplacian8, laplacian.oono-puri"),
+    ("daubechies_low", r"it has get\('daubechies\.low:2'\), and wavelet\(\)"),
+    ("gausian", r"Did you mean gaussian"), ("nothing", r"names\(\) lists all"),
+    ("no.thing", r"names\(\) lists all"),
+    ("_private", "no attribute"),
+])  # fmt: skip
+def test_an_attribute_that_is_none_gets_a_hint(name, advice):
+    with pytest.raises(AttributeError, match=advice):
+        getattr(kernels, name)
+
+
+def test_what_kernels_are_for_tells_them_apart():
+    abouts = [kernel.about for kernel in kernels.NAMED.values() if kernel.ndim == 2]
+    several = {about for about in abouts if abouts.count(about) > 1}
+    assert several <= {kernels.gaussian3.about, *(k.about for k in kernels.kirsch)}
+    assert "with 1 zero between" in kernels.bilinear(2).about
+    assert "with 2 zeros between" in kernels.bilinear(3).about
+
+
+def test_only_the_shape_comes_by_its_place():
+    with pytest.raises(ValueError, match=r"only sigma may.* write order=, kind=, cut=, axes=.*2x3"):
+        kernels.get("gaussian:2,2")
+    with pytest.raises(ValueError, match=r"only window and degree may.* write deriv=, spacing=\."):
+        kernels.get("savgol:5,2,1")
+    for family in kernels.FAMILIES.values():
+        if family.many:
+            continue
+        arguments = inspect.signature(family.make).parameters.values()
+        by_place = [a.name for a in arguments if a.kind is a.POSITIONAL_OR_KEYWORD]
+        taken = [a for a in by_place if a not in dict(family.fixed)]
+        assert [p.argument or p.name for p in family.placed] == taken
+
+
+def test_sides_are_rows_then_columns():
+    np.testing.assert_array_equal(kernels.box((3, 5)).array, np.full((3, 5), 1 / 15))
+    wide = kernels.gaussian((2, 3))
+    down, across = kernels.gaussian(2, axes=1), kernels.gaussian(3, axes=1)
+    np.testing.assert_array_equal(wide.array, np.multiply.outer(down.array, across.array))
+    x = np.random.default_rng(0).random((20, 30))
+    wanted = scipy.ndimage.gaussian_filter(x, (2, 3), truncate=4)
+    found = faltung.convolve(x, wide, boundary="symmetric")
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    slope = scipy.ndimage.gaussian_filter(x, (2, 3), order=(1, 0))
+    kernel = kernels.gaussian((2, 3), order=(1, 0))
+    found = faltung.correlate(x, kernel, boundary="symmetric")
+    np.testing.assert_allclose(found, slope, atol=1e-12)
+    assert kernels.gaussian((2, 2)) == kernels.gaussian(2)
+    assert kernels.box([4]) == kernels.box(4, axes=1)
+    for wrong in ({"size": (3, 5), "axes": 3}, {"size": ()}, {"size": (3, 0)}, {"size": (3, 2.5)}):
+        with pytest.raises(ValueError, match=r"^box: "):
+            kernels.box(**wrong)
+    with pytest.raises(ValueError, match="one for each of the 3 axes"):
+        kernels.gaussian((1, 2), axes=3)
+
+
 def test_a_misspelt_family_is_suggested():
     with pytest.raises(ValueError, match=r"Did you mean gaussian or"):
         kernels.get("gausian:2")
@@ -116,6 +198,49 @@ def test_a_misspelt_family_is_suggested():
         kernels.get("sobel")
     with pytest.raises(ValueError, match=r"in brackets, as in \[\[1,2,1\]\]"):
         kernels.get("1,2,1")
+
+
+@pytest.mark.parametrize("name", kernels.pairs())
+def test_pairs_are_the_gradient_to_the_right_and_downwards(name):
+    across, down = kernels.pair(name)
+    rows, columns = np.mgrid[:5, :7].astype(float)
+    slope = np.abs(across.array).sum() * (across.shape[1] - 1) / 2
+    for kernel, ramp in ((across, columns), (down, rows)):
+        for x, wanted in ((ramp, slope), (rows + columns - ramp, 0)):
+            found = faltung.correlate(x, kernel, mode="valid")
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_pairs_are_the_named_kernels():
+    assert kernels.pair("Sobel") == (kernels.sobel_x, kernels.sobel_y)
+    assert kernels.pair("sobel:7") == (kernels.sobel(7), kernels.sobel(7, 0, 1))
+    across, down = kernels.pair("roberts")
+    x = np.random.default_rng(0).random((9, 8))
+    both, diagonals = (
+        np.hypot(*(faltung.correlate(x, k, mode="valid") for k in pair))
+        for pair in ((across, down), (kernels.roberts_pos, kernels.roberts_neg))
+    )
+    np.testing.assert_allclose(both, diagonals, rtol=1e-12)
+
+
+@pytest.mark.parametrize("text", ["gaussian", "scharr:5", "roberts:3", "steerable:2", "", "kirsch"])
+def test_what_is_no_pair_gets_the_list(text):
+    with pytest.raises(ValueError, match="sobel, scharr, scharr-optimal, prewitt, roberts are"):
+        kernels.pair(text)
+
+
+def test_a_name_is_told_from_numbers_and_files(tmp_path, monkeypatch):
+    for text in ("[[1,2,1]]/4", "k.npy"):
+        with pytest.raises(ValueError, match=r"kernels\.parse takes numbers and files"):
+            kernels.get(text)
+    monkeypatch.chdir(tmp_path)
+    for name in ("k.txt", "edge"):
+        (tmp_path / name).write_text("1 2 1")
+    with pytest.raises(ValueError, match=r"'k\.txt' is a file.* in \.npy, \.csv, \.json, \.png"):
+        kernels.parse("k.txt")
+    assert kernels.parse("edge") is kernels.edge
+    with pytest.raises(ValueError, match=r"no kernel named 'j\.txt'"):
+        kernels.parse("j.txt")
 
 
 @given(st.text(max_size=12))
@@ -272,6 +397,26 @@ def test_the_factor_and_the_turns_rebuild_the_kernel():
     assert near.kernel.name == "emboss"
     rebuilt = near.factor * np.rot90(near.kernel.array, near.turns)
     np.testing.assert_allclose(rebuilt, k, atol=1e-12)
+
+
+def test_of_equals_the_one_without_a_factor_is_nearest():
+    first, second = kernels.nearest(np.ones((3, 3)) / 9, 2)
+    assert (first.kernel.name, first.factor) == ("box:3", 1)
+    assert second.factor == pytest.approx(1 / 3, rel=1e-15)
+    assert kernels.nearest(np.array([[1, 2, 1]]) / 7, 1)[0].factor == 4 / 7
+    assert kernels.nearest(np.pi * kernels.emboss.array, 1)[0].factor == pytest.approx(np.pi)
+
+
+@pytest.mark.parametrize(("kernel", "total"), [
+    ("savgol:7,2,deriv=1", 0), ("savgol:9,2", 1), ("box:7", 1), ("scharr-optimal.x", 0),
+    ("unsharp5", 1),
+])  # fmt: skip
+def test_sums_have_no_noise(kernel, total):
+    k = kernels.get(kernel)
+    assert faltung.analyse(k).sum == total
+    assert f"sum {total}, " in faltung.analyse(k.array).summary
+    assert "sum 0, " in faltung.analyse(kernels.log(2)).summary
+    assert faltung.analyse(k.array).sum == pytest.approx(total, abs=0, rel=1e-15)
 
 
 def test_what_is_nearest():

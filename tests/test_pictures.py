@@ -137,7 +137,8 @@ def test_hidden_colours_do_not_bleed():
 
 
 OFF_CENTRE = kernels.Kernel.of([[3.0, -1.0, 0.5]], anchor=(0, 0))
-SHAPES = [kernels.box(5), kernels.sharpen, kernels.sobel_x, OFF_CENTRE, [[1, -2, 0.5]]]
+TURNED = kernels.Kernel.of([[3.0, -1.0, 0.5]], anchor=(0, 0), operation="convolve")
+SHAPES = [kernels.box(5), kernels.sharpen, kernels.sobel_x, OFF_CENTRE, TURNED, [[1, -2, 0.5]]]
 
 
 @pytest.mark.parametrize("kernel", SHAPES)
@@ -194,6 +195,12 @@ def test_kept_alpha_is_its_definition_wherever_something_is_seen(data, kernel):
                 taps.sum() - seen.sum()
             )
         np.testing.assert_allclose(y[row, column, :3], wanted, atol=0.02)
+
+
+def test_a_kernel_that_is_turned_weighs_alpha_turned_as_well():
+    x = numbers((8, 9, 4), "float32")
+    wanted = image.filter(x, TURNED.written_for("correlate"))
+    np.testing.assert_allclose(image.filter(x, TURNED), wanted, atol=1e-5)
 
 
 def test_an_unknown_colour_under_alpha_0_is_filled_in_by_an_average():

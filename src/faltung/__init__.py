@@ -3,11 +3,14 @@
 The operator
     convolve, correlate     an input and a kernel to a result
     plan                    the same for every input of one shape and dtype; it explains itself
+    stream                  the same for what arrives block by block
     analyse                 what a kernel is like
 
 What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
+    signal                  tracks and signals: smooth, shift, match, deconvolve, rooms
+    distributions           random variables: sums, tails
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -17,7 +20,7 @@ Settings
     calibrate, machine      the figures of this machine that methods are chosen by
 
 Values
-    Plan, Problem, Cost, Candidate, Report, Row, Analysis, Machine
+    Plan, Stream, Problem, Cost, Candidate, Report, Row, Analysis, Machine
 
 >>> import faltung
 >>> faltung.convolve([0, 0, 3, 4, 5, 0], [1, 2, 1]).tolist()
@@ -32,11 +35,13 @@ from faltung._version import __version__
 
 if TYPE_CHECKING:
     from faltung import dialects as dialects
+    from faltung import distributions as distributions
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
     from faltung import machine as machine
     from faltung import reference as reference
+    from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
@@ -53,6 +58,8 @@ if TYPE_CHECKING:
     from faltung.planner import plan_cache as plan_cache
     from faltung.problem import Problem as Problem
     from faltung.settings import workers as workers
+    from faltung.streaming import Stream as Stream
+    from faltung.streaming import stream as stream
 
 # Names are loaded when they are first used, so that importing the package costs little.
 _PLACES = {
@@ -72,8 +79,12 @@ _PLACES = {
     "calibrate": "machine",
     "get_workers": "native",
     "workers": "settings",
+    "Stream": "streaming",
+    "stream": "streaming",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference")
+_MODULES = (
+    "dialects", "distributions", "geometry", "image", "kernels", "machine", "reference", "signal",
+)  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import reduce
 from html import escape
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.kernels import Kernel
 from faltung.problem import Taps, kernel_array
 from faltung.remember import remembered
 
 MOST_TERMS = 4  # more separable terms than this are not looked for
 DECOMPOSED = 1 << 14  # taps: the decomposition of larger kernels takes longer than it saves
+SUMMED = 1 << 20  # taps: the sum of more takes too long in Python
 MARGIN = 4.0  # a factored kernel may err by this much more than the plain sum does
 
 
@@ -219,8 +222,10 @@ class Analysis:
     @property
     def summary(self) -> str:
         """Say what the taps are like, in one line."""
+        rounding = float(np.finfo(float).eps) * self.absolute_sum
+        total = 0 if abs(self.sum) < rounding else self.sum  # each tap was rounded
         return (
-            f"{self.structure}; symmetry {', '.join(self.symmetry)}; sum {self.sum:.6g}, "
+            f"{self.structure}; symmetry {', '.join(self.symmetry)}; sum {total:.6g}, "
             f"absolute sum {self.absolute_sum:.6g}, dynamic range {self.dynamic_range:.3g}"
             f"{', whole numbers' if self.integers else ''}"
         )
@@ -260,7 +265,9 @@ def analyse(k: Any) -> Analysis:
     if array.dtype.kind not in "biufc" or array.size == 0 or array.ndim == 0:
         raise ValueError(f"a kernel of numbers with an axis is needed; got {array.dtype}"
                          f" {array.shape}.")  # fmt: skip
-    return analysed(Taps.of(array))
+    found = analysed(Taps.of(array))
+    exact = isinstance(k, Kernel) and k.exact
+    return replace(found, sum=float(k.total)) if exact else found
 
 
 @remembered(256, name=lambda taps: taps.name)
@@ -273,8 +280,8 @@ def analysed(taps: Taps) -> Analysis:
         finite = np.isfinite(magnitude)
         there = magnitude[finite & (magnitude > 0)]
         spread = float(there.max() / there.min()) if there.size else 0.0
-        total = k.sum(dtype=np.result_type(k, float)).item()
         absolute = float(magnitude.sum())
+        total = sum_of(k, absolute)
         same = bool((k == k.flat[0]).all())
         whole = bool(k.dtype.kind in "biu" or (finite & (k == np.rint(k))).all())
         symmetries = tuple(symmetry(k, axis) for axis in range(k.ndim))
@@ -292,6 +299,13 @@ def analysed(taps: Taps) -> Analysis:
         rank_of(taps),
         int(k.size - finite.sum()),
     )
+
+
+def sum_of(k: Array, absolute: float) -> Any:
+    """Return the sum of the taps; of floats rounded once, so that what cancels gives 0."""
+    if k.dtype.kind == "f" and k.dtype.itemsize <= 8 and k.size <= SUMMED and absolute < np.inf:
+        return math.fsum(k.ravel().tolist())
+    return k.sum(dtype=np.result_type(k, float)).item()
 
 
 def symmetry(k: Array, axis: int) -> str:

@@ -90,6 +90,34 @@ def overlap(a: Array, b: Array) -> bool:
         return True
 
 
+def listed(values: Any, dtype: str) -> Array:
+    """Return Python numbers in a plan's dtype where that is of a kind that holds them."""
+    array = plain_array(values, "x")
+    wanted = np.dtype(dtype)
+    if array.dtype == wanted or "biufcO".find(array.dtype.kind) > "biufcO".find(wanted.kind):
+        return array
+    if array.dtype.kind not in "biufc" or hasattr(values, "dtype"):
+        return array  # its own dtype was chosen
+    with np.errstate(over="ignore"):
+        taken = array.astype(wanted)
+    return array if wanted.kind in "biu" and (taken != array).any() else taken
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: DType, x: Array) -> None:
+    """Raise unless ``out`` can take a result of this shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}.")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out must be {dtype} {shape}; got {out.dtype} {out.shape}. "
+            f"Use np.empty({shape}, np.{dtype}), or ask for another result with dtype=."
+        )
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; give a writeable array.")
+    if overlap(x, out):
+        raise ValueError("out overlaps the input; give an array of its own, or out=None.")
+
+
 def holds(dtype: DType, bound: tuple[int, int]) -> bool:
     """Whether an integer dtype holds every value from ``bound[0]`` to ``bound[1]``."""
     info = np.iinfo(dtype)

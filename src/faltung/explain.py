@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from faltung.planner import Candidate
 
 WIDTH = 110  # of the text
+ROOM = 24  # for a note beside the numbers of a method
 LABEL = 13  # columns of the names at the left
 
 
@@ -284,15 +285,20 @@ def error_text(bound: float, unit: str, problem: Problem) -> str:
 # ---- as text ---------------------------------------------------------------------------------
 
 
-def as_text(report: Report) -> str:
-    """Return the report as lines of plain text, of at most 110 characters."""
-    lines = [*wrapped(report.title, "", "    "), *wrapped(report.equation, "  ", "      ")]
+def as_text(report: Report, width: int = WIDTH) -> str:
+    """Return the report as lines of plain text, of at most 110 characters or as many as said.
+
+    What cannot be broken, such as the table's numbers, may be longer.
+    """
+    width = min(width, WIDTH)
+    lines = wrapped(report.title, "", "    ", width)
+    lines += wrapped(report.equation, "  ", "      ", width)
     for label, text in report.facts:
-        lines += wrapped(text, f"  {label:<{LABEL}}")
-    return "\n".join([*lines, *table(report.rows)])
+        lines += wrapped(text, f"  {label:<{LABEL}}", width=width)
+    return "\n".join([*lines, *table(report.rows, width)])
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
+def table(rows: Sequence[Row], width: int = WIDTH) -> Iterator[str]:
     """Yield the lines of the table of methods."""
     cells = [HEADINGS, *(row.numbers for row in rows)]
     widths = [max(len(cell[n]) for cell in cells) for n in range(len(HEADINGS))]
@@ -305,15 +311,19 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         # what a refused method has to say takes the room of its numbers
         numbers = "" if row.milliseconds is None else aligned(row.numbers)
-        yield from wrapped(f"{row.status}: {row.note}", f"    {row.method:<{LABEL - 2}}{numbers}")
+        first = f"    {row.method:<{LABEL - 2}}{numbers}"
+        if numbers and len(first) + ROOM > width:  # no room beside them: the note stands below
+            yield first.rstrip()
+            first = " " * (LABEL + 2)
+        yield from wrapped(f"{row.status}: {row.note}", first, width=width)
 
 
-def wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
+def wrapped(text: str, first: str, rest: str | None = None, width: int = WIDTH) -> list[str]:
     """Return a text as lines: after ``first``, and then after ``rest`` or as many blanks."""
     rest = " " * len(first) if rest is None else rest
     text = text.encode("ascii", "backslashreplace").decode()
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
 
 

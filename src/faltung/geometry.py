@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +30,17 @@ def default_anchor(taps: int) -> int:
     (1, 1)
     """
     return (taps - 1) // 2
+
+
+def input_length(count: int, taps: int, mode: str) -> int:
+    """Return the length of the input that gives ``count`` outputs, at stride and dilation 1.
+
+    It is less than 1 where there is none.
+
+    >>> input_length(10, 3, "full"), input_length(10, 3, "same"), input_length(10, 3, "valid")
+    (8, 10, 12)
+    """
+    return count + {"full": 1 - taps, "same": 0, "valid": taps - 1}[mode]
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,61 @@ class Axis:
             whole = f"({text})" if " " in text else text
             return f"ceil({whole} / {self.stride}) = {self.count}"
         return text if text == f"{self.count}" else f"{text} = {self.count}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The geometry along an axis whose samples arrive one after another, its length unknown.
+
+    Attributes
+    ----------
+    axis : Axis
+        Its ``n`` says nothing here: nothing that is asked of it depends on it.
+    boundary : str
+        Any but "wrap", which goes on with samples that have not come yet.
+    """
+
+    axis: Axis
+    boundary: str
+
+    @property
+    def before(self) -> int:
+        """Number of positions before the first sample that taps reach."""
+        return -self.axis.start
+
+    @cached_property
+    def needed(self) -> int:
+        """Number of samples that the continuation before the first one is made of."""
+        if not self.before or self.boundary == "constant":
+            return 0
+        return {"edge": 1, "symmetric": self.before, "reflect": self.before + 1}[self.boundary]
+
+    @cached_property
+    def after(self) -> int:
+        """Number of positions beyond the last sample that taps reach, at the most."""
+        axis = self.axis
+        return {"full": axis.reach, "same": axis.start + axis.reach, "valid": 0}[axis.mode]
+
+    @cached_property
+    def kept(self) -> int:
+        """Number of samples that the continuation beyond the last one may be made of."""
+        if not self.after or self.boundary == "constant":
+            return 0
+        return {"edge": 1, "symmetric": self.after, "reflect": self.after + 1}[self.boundary]
+
+    @property
+    def latency(self) -> int:
+        """How many samples after ``stride * i`` must have come for output ``i``, at the most."""
+        return max(self.axis.start + self.axis.reach, self.needed - 1)
+
+    def around(self, n: int, low: int, high: int) -> NDArray[np.intp]:
+        """Return the index map of the positions ``low`` to ``high`` once ``n`` samples came."""
+        return index_map(np.arange(low, high), n, self.boundary)
+
+    def ended(self, n: int) -> tuple[int, int]:
+        """Return the number of outputs of ``n`` samples, and the position where their taps end."""
+        whole = replace(self.axis, n=n)
+        return whole.count, whole.span(0, whole.count)[1] if whole.count else 0
 
 
 def stretched(axis: Axis, boundary: str, low: int, count: int) -> NDArray[np.intp]:

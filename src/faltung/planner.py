@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from faltung import machine, native, normalised
-from faltung.dtypes import Array, DType, overlap, plain_array
+from faltung.dtypes import Array, DType, check_out, listed, plain_array
 from faltung.explain import Report, as_html, as_text, report, title
 from faltung.kernels.kernel import Kernel
 from faltung.limits import (
@@ -46,6 +46,9 @@ from faltung.methods import (
 )
 from faltung.problem import Options, Problem, build
 from faltung.settings import Setting
+
+if TYPE_CHECKING:
+    from faltung.streaming import Stream
 
 LAID_OUT = 1 << 24  # samples that a boundary may add in any case
 METHODS: tuple[Method, ...] = (
@@ -198,7 +201,7 @@ class Plan:
         if out is None:
             out = np.empty(self.shape, self.dtype)
         else:
-            check_out(out, self, x)
+            check_out(out, self.shape, self.dtype, x)
         if out.size == 0:
             return out
         if problem.weighted and weights is None:
@@ -291,18 +294,31 @@ class Plan:
         """
         return as_text(self.report())
 
+    def stream(self, *, axis: int | None = None, latency: int | None = None) -> Stream:
+        """Return a stream that computes the same block by block, as :func:`faltung.stream` does.
 
-def listed(values: Any, dtype: str) -> Array:
-    """Return Python numbers in a plan's dtype where that is of a kind that holds them."""
-    array = plain_array(values, "x")
-    wanted = np.dtype(dtype)
-    if array.dtype == wanted or "biufcO".find(array.dtype.kind) > "biufcO".find(wanted.kind):
-        return array
-    if array.dtype.kind not in "biufc" or hasattr(values, "dtype"):
-        return array  # its own dtype was chosen
-    with np.errstate(over="ignore"):
-        taken = array.astype(wanted)
-    return array if wanted.kind in "biu" and (taken != array).any() else taken
+        Parameters
+        ----------
+        axis : int, optional
+            Along which blocks follow one another; by default the first that is convolved over.
+            The planned length along it says nothing then.
+        latency : int, optional
+            The most samples that an output may be late.
+
+        Returns
+        -------
+        Stream
+
+        Examples
+        --------
+        >>> import faltung
+        >>> s = faltung.plan(6, "int64", [1, 2, 1]).stream()
+        >>> s.feed([0, 0, 3]).tolist(), s.feed([4, 5, 0]).tolist(), s.flush().tolist()
+        ([0, 3], [10, 16, 14], [5])
+        """
+        from faltung import streaming
+
+        return streaming.of_plan(self.problem, axis, latency)
 
 
 def parts_of(problem: Problem) -> tuple[Problem, ...]:
@@ -319,21 +335,6 @@ def bound_of(method: Method, parts: Sequence[Problem], result: DType) -> float:
     narrows = result.kind in "fc" and result != accumulator
     last = float(np.finfo(result).eps) if narrows else 0.0
     return sum(map(method.error_bound, parts)) + 8 * eps + last
-
-
-def check_out(out: Any, plan: Plan, x: Array) -> None:
-    """Raise unless ``out`` can take the result."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}.")
-    if out.shape != plan.shape or out.dtype != plan.dtype:
-        raise ValueError(
-            f"out must be {plan.dtype} {plan.shape}; got {out.dtype} {out.shape}. "
-            f"Use np.empty({plan.shape}, np.{plan.dtype}), or ask for another result with dtype=."
-        )
-    if not out.flags.writeable:
-        raise ValueError("out is read-only; give a writeable array.")
-    if overlap(x, out):
-        raise ValueError("out overlaps the input; give an array of its own, or out=None.")
 
 
 def predicted(method: Method, problem: Problem, parts: Sequence[Problem], table: Machine) -> Cost:

@@ -24,12 +24,16 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.reverb import reverb_command
+from faltung.cli.smooth import smooth_command
+from faltung.cli.stream import stream_command
+from faltung.cli.sums import sum_command, ways_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faltung")
 def cli() -> None:
-    """Convolution of pictures, with kernels by name or by their numbers.
+    """Convolution of pictures and signals, with kernels by name or numbers; sums of distributions.
 
     \b
     Examples:
@@ -39,11 +43,18 @@ def cli() -> None:
       faltung filter holiday/ --kernel gaussian:2 -o soft/
       faltung edges photo.jpg -o edges.png
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
+      faltung smooth track.csv --column x --weights exponential:0.3 -o out.csv
       faltung analyse kernel.npy
       faltung explain --shape 2160x3840 --kernel gaussian:5
+      faltung sum d6 d6
+      faltung sum poisson:50 poisson:50 --sf 300
+      faltung ways d6 d6 7 --exact
+      faltung reverb voice.wav room.wav -o out.wav
+      cat raw | faltung stream --kernel "[1,2,1]/4" > smooth
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
-    after Ctrl-C. NO_COLOR=1 in the environment turns colours off.
+    after Ctrl-C, 141 where nobody reads what is printed. NO_COLOR=1 in the environment turns
+    colours off.
 
     \b
     Completion, in bash (zsh and fish alike), in ~/.bashrc:
@@ -55,11 +66,16 @@ for command in (
     filter_command,
     edges_command,
     compare_command,
+    smooth_command,
     kernels_command,
     analyse_command,
     demo_command,
     explain_command,
+    sum_command,
+    ways_command,
     calibrate_command,
+    reverb_command,
+    stream_command,
 ):
     cli.add_command(command)
 
@@ -100,11 +116,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(str(error), 130)
     except (KeyboardInterrupt, click.Abort):
         return fail("interrupted.", 130)
+    except SystemExit as error:
+        if error.code != 1:  # click's answer to a closed pipe
+            raise
+        return unread()
     except BrokenPipeError:
-        # Python would complain once more when it flushes at exit
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     except MemoryError:
         return fail("there is not enough memory for this picture and kernel.")
     except OSError as error:
@@ -113,6 +130,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(f"{where}{error.strerror}." if error.strerror else str(error))
     except (ValueError, TypeError, OverflowError) as error:
         return fail(str(error))
+
+
+def unread() -> int:
+    """Stop writing, since nobody reads on, and return the status of what SIGPIPE ends."""
+    # Python would complain once more when it flushes at exit
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def occupy() -> None:

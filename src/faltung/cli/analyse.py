@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.common import complete_kernel, printable
+from faltung.cli.common import fitting, printable
+from faltung.cli.complete import complete_file, complete_kernel
 
 if TYPE_CHECKING:
     from faltung.kernels import Kernel, Near
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many of the named kernels most like it to list.",
 )
-@click.option("--response", metavar="OUT", help="Draw its frequency response to this file.")
+@click.option(
+    "--response",
+    metavar="OUT",
+    shell_complete=complete_file,
+    help="Draw its frequency response to this file.",
+)
 def analyse_command(kernel: str, count: int, response: str | None) -> None:
     """Say what KERNEL is like: a name, numbers, or a .npy, .csv, .json or .png file.
 
@@ -48,7 +54,7 @@ def analyse_command(kernel: str, count: int, response: str | None) -> None:
     lines = [str(found), "", analysis.summary, *factors(found), "", *as_text(found)]
     if count and found.ndim <= 2 and analysis.nonzero:
         lines += ["", "most like", *map(likeness, kernels.nearest(found, count))]
-    click.echo("\n".join(lines))
+    click.echo(fitting("\n".join(lines)))
     if response is not None:
         from faltung import image
 

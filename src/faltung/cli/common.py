@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shutil import get_terminal_size
 from tempfile import TemporaryFile
+from textwrap import wrap
 from typing import Any, BinaryIO, TypeVar
 from unicodedata import bidirectional, category
 
 import click
-from click.shell_completion import CompletionItem
+
+from faltung.cli.complete import complete_file, complete_kernel
 
 MODES = ("same", "full", "valid")
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
@@ -21,9 +25,13 @@ STREAM = "-"  # standard input or output
 DEPTHS = {"8": "uint8", "16": "uint16", "float": "float"}
 SHOWN = "in the terminal (kitty, iTerm2, WezTerm; not inside of tmux or screen), else in a viewer"
 HEARD = 1 << 12  # bytes of what libraries print
+UNWRAPPED = 1000  # letters of a line that goes to no terminal
 LINES = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and ends of lines
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # turn what follows round
-KERNEL = "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy file."
+KERNEL = (
+    "A name (see `faltung kernels`), numbers such as '[[1,2,1]]/4', or a .npy, .csv, .json or .png "
+    "file."
+)
 
 
 class Interrupted(Exception):  # noqa: N818  (no error)
@@ -33,16 +41,27 @@ class Interrupted(Exception):  # noqa: N818  (no error)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def complete_kernel(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
-    """Return the names of kernels, and the files, that go on from what was typed."""
-    from faltung import kernels
+def kernel_option(advice: str) -> Callable[[Command], Command]:
+    """Return the option of one kernel; given again it is a mistake, with advice."""
 
-    found = [CompletionItem(name) for name in kernels.names() if name.startswith(begun)]
-    return found or [CompletionItem(begun, type="file")]
+    def single(_context: Any, _parameter: Any, given: tuple[str, ...]) -> str:
+        if len(given) > 1:
+            raise click.UsageError(f"--kernel is given {len(given)} times; {advice}")
+        return given[0]
+
+    return click.option(
+        "-k",
+        "--kernel",
+        required=True,
+        multiple=True,  # else the last one would count, without a word
+        callback=single,
+        shell_complete=complete_kernel,
+        help=KERNEL,
+    )
 
 
-kernel_option = click.option(
-    "-k", "--kernel", required=True, shell_complete=complete_kernel, help=KERNEL
+files_argument = click.argument(
+    "files", nargs=-1, required=True, metavar="FILES...", shell_complete=complete_file
 )
 
 
@@ -118,6 +137,7 @@ files_options = together(
         "-o",
         "--output",
         metavar="OUT|DIR|-",
+        shell_complete=complete_file,
         help="A file, whose ending names the format; a folder; or - for stdout.",
     ),
     click.option(
@@ -162,13 +182,18 @@ def checked_colour(text: str | None) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    from faltung.image import replace_whole
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    from faltung.files import replace_whole
 
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{path}: this is no regular file.")
 
     def save(file: BinaryIO) -> None:
-        file.write(text.encode())
+        file.write(content)
 
     try:
         replace_whole(path, save)
@@ -225,6 +250,33 @@ def printable(text: str) -> str:
     return "".join(
         "?" if category(letter) in LINES or bidirectional(letter) in TURNS else letter
         for letter in text
+    )
+
+
+def terminal_width() -> int:
+    """Return how many letters a line may have: those of the terminal, where there is one.
+
+    ``COLUMNS`` in the environment counts before that; without either nothing is wrapped.
+    """
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return get_terminal_size((0, 0)).columns if terminal or os.environ.get("COLUMNS") else UNWRAPPED
+
+
+def fitting(text: str) -> str:
+    """Return a text whose sentences are wrapped to the terminal; tables are indented, and stay.
+
+    >>> fitting("1 2\\n  3 4") == "1 2\\n  3 4"
+    True
+    """
+    width = max(40, terminal_width())
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in (
+            [line]
+            if line.startswith(" ") or len(line) <= width
+            else wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
+        )
     )
 
 

@@ -21,18 +21,27 @@ from faltung.cli.common import (
     printable,
     signed_option,
 )
+from faltung.cli.complete import complete_file, complete_kernels
 
 
 @click.command("compare")
-@click.argument("picture", metavar="PICTURE")
+@click.argument("picture", metavar="PICTURE", shell_complete=complete_file)
 @click.option(
     "-k",
     "--kernels",
     "names",
     required=True,
-    help="With commas between them: edge,sharpen,gaussian:3,[[1,2,1]]/4.",
+    multiple=True,
+    shell_complete=complete_kernels,
+    help="With commas between them: edge,sharpen,gaussian:3,[[1,2,1]]/4; more where given again.",
 )
-@click.option("-o", "--output", metavar="OUT|-", help="Where the sheet goes; - is stdout, as PNG.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT|-",
+    shell_complete=complete_file,
+    help="Where the sheet goes; - is stdout, as PNG.",
+)
 @click.option("--columns", type=click.IntRange(1, 20), default=4, show_default=True)
 @click.option(
     "--width",
@@ -49,7 +58,7 @@ from faltung.cli.common import (
 @alpha_option
 def compare_command(
     picture: str,
-    names: str,
+    names: tuple[str, ...],
     output: str | None,
     columns: int,
     width: int,
@@ -73,8 +82,15 @@ def compare_command(
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung compare photo.jpg -k sobel.x,sobel.y --signed centre --columns 3 --show
     """
+    from faltung import kernels
+    from faltung.image.filtering import check_kernel
+    from faltung.image.sheets import listed
+
+    chosen = [text for texts in names for text in listed(texts)]
+    for text in chosen:  # all of them before the first is applied
+        check_kernel(kernels.parse(text))
     options: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,
@@ -87,7 +103,7 @@ def compare_command(
         from faltung import image
 
         array, title = first_of(picture, max_pixels)
-        return image.compare(array, names, title=title, columns=columns, width=width, **options)
+        return image.compare(array, chosen, title=title, columns=columns, width=width, **options)
 
     from faltung.cli.show import passing
 

@@ -11,12 +11,13 @@ from faltung.cli.common import (
     DEPTHS,
     boundary_options,
     checked_colour,
-    complete_kernel,
     conversion_options,
+    files_argument,
     files_options,
     fill_for,
     steepness_option,
 )
+from faltung.cli.complete import complete_pair
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,15 @@ class FindEdges:
 
 
 @click.command("edges")
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@files_argument
 @click.option(
     "-k",
     "--kernel",
     "names",
     multiple=True,
-    shell_complete=complete_kernel,
-    help="A pair such as sobel, for sobel.x and sobel.y; or given twice, the two kernels.",
+    shell_complete=complete_pair,
+    help="A pair: sobel (sobel:5 is larger), scharr, scharr-optimal, prewitt, roberts; or given "
+    "twice, a kernel for the gradient to the right and one downwards.",
 )
 @click.option("--direction", is_flag=True, help="Colour the edges by their direction.")
 @files_options
@@ -97,12 +99,14 @@ def edges_command(
         raise click.UsageError(
             "--direction gives colours of 8 bits; leave --signed and --depth out."
         )
-    texts = names if len(names) == 2 else [f"{(*names, 'sobel')[0]}.{axis}" for axis in "xy"]
-    pair = [kernels.parse(text) for text in texts]
+    if len(names) == 2:
+        pair = [kernels.parse(text) for text in names]
+    else:
+        pair = list(kernels.pair((*names, "sobel")[0]))
     for each in pair:
         check_kernel(each)
     options = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
         "linear": linear,

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option, write_text
+from faltung.cli.common import BOUNDARIES, MODES, kernel_option, terminal_width, write_text
+from faltung.cli.complete import one_of
 
 DTYPES = (
     "bool, int8 to int64, uint8 to uint64, float16, float32, float64, longdouble, complex64, "
@@ -17,10 +18,17 @@ DTYPES = (
 )
 
 
+def methods() -> tuple[str, ...]:
+    """Return the names of the methods, for the shell."""
+    from faltung.planner import BY_NAME
+
+    return ("auto", *BY_NAME)
+
+
 @click.command("explain")
 @click.option("--shape", required=True, help="Of the input: 2160x3840 or 2160,3840.")
 @click.option("--dtype", default="float32", show_default=True, help=f"Of the input: {DTYPES}.")
-@kernel_option
+@kernel_option("explain them one by one.")
 @click.option(
     "--operation",
     type=click.Choice(("convolve", "correlate")),
@@ -34,6 +42,7 @@ DTYPES = (
     "--boundary",
     default="constant",
     show_default=True,
+    shell_complete=one_of(lambda: BOUNDARIES),
     help=f"{', '.join(BOUNDARIES)}; one, or one for each axis: edge,wrap.",
 )
 @click.option("--fill-value", default="0", show_default=True, help="With --boundary constant.")
@@ -59,7 +68,13 @@ DTYPES = (
 @click.option("--weighted", is_flag=True, help="The call will give weights.")
 @click.option("--tolerance", type=float, help="The error allowed, times sum |k| * max |x|.")
 @click.option("--nonnegative", is_flag=True, help="No result may be negative.")
-@click.option("--method", default="auto", show_default=True, help="A method of the table.")
+@click.option(
+    "--method",
+    default="auto",
+    show_default=True,
+    shell_complete=one_of(methods),
+    help="A method of the table.",
+)
 @click.option("--max-memory", type=int, help="Bytes of scratch; by default 64 MB or more.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Number of threads.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page to this file, too.")
@@ -113,7 +128,7 @@ def explain_command(
         report = plan.report()
     if html is not None:
         write_text(html, explain.as_page(report))
-    click.echo(explain.as_text(report))
+    click.echo(explain.as_text(report, max(60, terminal_width())))
 
 
 def integers(text: str, option: str) -> tuple[int, ...]:

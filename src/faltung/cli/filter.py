@@ -14,13 +14,15 @@ from faltung.cli.common import (
     alpha_option,
     boundary_options,
     checked_colour,
-    complete_kernel,
     conversion_options,
+    files_argument,
     files_options,
     fill_for,
     kernel_option,
     signed_option,
+    terminal_width,
 )
+from faltung.cli.complete import complete_kernel
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Filter:
 
 
 @click.command("filter")
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
-@kernel_option
+@files_argument
+@kernel_option("--then K applies another one to the result.")
 @click.option(
     "--then",
     multiple=True,
@@ -118,13 +120,14 @@ def filter_command(
     from faltung import image, kernels
     from faltung.cli import batch
     from faltung.cli.jobs import Job
+    from faltung.explain import as_text
     from faltung.image.filtering import check_kernel
 
     taps = [kernels.parse(text) for text in (kernel, *then)]
     for each in taps:
         check_kernel(each)
     laying: dict[str, Any] = {
-        "operation": "convolve" if flip else "correlate",
+        "operation": "convolve" if flip else None,
         "mode": mode,
         "boundary": boundary,
         "fill_value": fill_for(fill_value, boundary),
@@ -139,6 +142,7 @@ def filter_command(
         first = image.read(job.source, max_pixels=files["max_pixels"])
         laid = change.laid(first)
         plans = image.filter_plans(laid, taps, linear=linear, dtype=dtype, **laying)
-        click.echo("\n".join(plan.explain() for plan in plans))
+        width = max(60, terminal_width())
+        click.echo("\n".join(as_text(plan.report(), width) for plan in plans))
 
     return batch.run(batch.Files(**files), change, print_plan if explain else None)

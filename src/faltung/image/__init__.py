@@ -9,6 +9,7 @@ tifffile, which the extra ``faltung[deep]`` brings. Depth and alpha stay unless
 :func:`converted` and :func:`flattened` are asked to change them.
 """
 
+from faltung.files import replace_whole
 from faltung.image.converting import converted, flattened
 from faltung.image.filtering import SIGNED, filter, filter_plan, filter_plans
 from faltung.image.formats import FORMATS, LARGEST, ImageError
@@ -16,7 +17,7 @@ from faltung.image.gradients import Edges, edges
 from faltung.image.picture import Metadata, Picture
 from faltung.image.reading import load, loads, read, size
 from faltung.image.sheets import compare, contact_sheet
-from faltung.image.writing import check_target, encode, replace_whole, save, write
+from faltung.image.writing import check_target, encode, save, write
 
 __all__ = [
     "FORMATS",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from faltung.geometry import default_anchor
 from faltung.image.colour import (
     SIGNED,
     bands,
@@ -20,12 +21,13 @@ from faltung.image.colour import (
 )
 from faltung.image.converting import dtype_of, scaled
 from faltung.image.formats import Array, ImageError, checked, full_scale, has_alpha
-from faltung.kernels.kernel import Kernel
+from faltung.kernels import Kernel, parse
 from faltung.ops import plan
 from faltung.planner import Plan
 from faltung.problem import kernel_array
 
 __all__ = ["SIGNED", "Laying", "filter", "filter_plan", "responses"]
+LONGEST_ROW = 11  # taps of a kernel that an error writes out
 ALPHA = ("keep", "filter")
 
 
@@ -33,7 +35,7 @@ ALPHA = ("keep", "filter")
 class Laying:
     """How kernels are laid on a picture: what :func:`faltung.convolve` calls the same."""
 
-    operation: str = "correlate"
+    operation: str | None = None
     mode: str = "same"
     boundary: str | Sequence[str] = "symmetric"
     fill_value: float = 0
@@ -52,7 +54,7 @@ class Laying:
             x.shape,
             x.dtype,
             kernel,
-            operation=self.operation,
+            operation=self.operation or meant(kernel),
             axes=(0, 1),
             anchor=anchor,
             mode=self.mode,
@@ -69,7 +71,7 @@ def filter_plan(
     dtype: Any,
     kernel: Any,
     *,
-    operation: str = "correlate",
+    operation: str | None = None,
     mode: str = "same",
     boundary: str | Sequence[str] = "symmetric",
     fill_value: float = 0,
@@ -86,7 +88,7 @@ def filter_plan(
         shape,
         dtype,
         kernel,
-        operation=operation,
+        operation=operation or meant(kernel),
         axes=(0, 1),
         mode=mode,
         boundary=boundary,
@@ -102,6 +104,7 @@ def filter_plans(
     *,
     linear: bool = False,
     dtype: Any = None,
+    operation: str | None = None,
     **laying: Any,
 ) -> list[Plan]:
     """Return the plans of :func:`filter`: one for each kernel, on what the one before gives."""
@@ -109,7 +112,7 @@ def filter_plans(
     shape = (*picture.shape[:2], picture.shape[2] - 1) if clear else picture.shape
     same = dtype_of(dtype, picture.dtype) == picture.dtype
     if len(kernels) == 1 and same and not (linear or clear):
-        return [filter_plan(shape, picture.dtype, kernels[0], **laying)]
+        return [filter_plan(shape, picture.dtype, kernels[0], operation=operation, **laying)]
     floats = linear or clear
     dtype = picture.dtype
     if floats and dtype.kind != "f":
@@ -117,19 +120,45 @@ def filter_plans(
     plans = []
     for kernel in kernels:
         check_kernel(kernel)
-        plans.append(plan(shape, dtype, kernel, axes=(0, 1), **laying))
+        laid = operation or meant(kernel)
+        plans.append(plan(shape, dtype, kernel, operation=laid, axes=(0, 1), **laying))
         shape, dtype = plans[-1].shape, plans[-1].dtype
     return plans
+
+
+def meant(kernel: Any) -> str:
+    """Return the operation that a kernel's numbers are written for; plain numbers are laid."""
+    return kernel.operation if isinstance(kernel, Kernel) else "correlate"
 
 
 def check_kernel(kernel: Any) -> None:
     """Raise where a kernel has not two axes."""
     taps, _ = kernel_array(kernel)
     if taps.ndim != 2:
+        name = getattr(kernel, "name", "one")
         raise ImageError(
-            f"a picture needs a kernel with two axes; got shape {taps.shape}. "
-            "Write a single row as [[1, 2, 1]]."
+            f"a picture needs a kernel with two axes; got {name} of shape {taps.shape}. "
+            f"{as_plane(kernel, taps)}"
         )
+
+
+def as_plane(kernel: Any, taps: Array) -> str:
+    """Say how a kernel of one axis, or of many, becomes one for a picture."""
+    if taps.ndim != 1:
+        return "Take a plane of it, as in k[0]." if taps.ndim else "Write a number as [[2]]."
+    name = getattr(kernel, "name", "")
+    if name.endswith(",axes=1"):
+        return (
+            f"Write {name.removesuffix(',axes=1')} for both axes, or its numbers as a row, [[..]]."
+        )
+    if isinstance(kernel, Kernel) and name != "given":
+        row = kernel.written_for("correlate")
+        if row.exact and row.size <= LONGEST_ROW and row.anchor == (default_anchor(row.size),):
+            below = "" if row.divisor == 1 else f"/{row.divisor}"
+            numbers = ",".join(map(str, row.numerators))
+            return f"Along the rows it is [[{numbers}]]{below}."
+        return "In Python k.array[None, :] is a row, and k.array[:, None] a column."
+    return "Write a single row as [[1, 2, 1]], a column as [[1], [2], [1]]."
 
 
 def filter(
@@ -137,7 +166,7 @@ def filter(
     kernel: Any,
     *,
     then: Sequence[Any] = (),
-    operation: str = "correlate",
+    operation: str | None = None,
     mode: str = "same",
     boundary: str | Sequence[str] = "symmetric",
     fill_value: float = 0,
@@ -155,12 +184,13 @@ def filter(
         (H, W) or (H, W, C), of uint8, uint16, uint32, int16, int32, float32 or float64. With C of
         2 or 4 the last channel is alpha.
     kernel : array_like or Kernel
-        Two axes.
+        Two axes; or a text, as :func:`faltung.kernels.parse` takes it.
     then : sequence of kernels
         Applied one by one to what the kernel before gave: those are real numbers, which only the
         end rounds and clips.
-    operation : {"correlate", "convolve"}
-        Lay the kernel as it is written, or flip it.
+    operation : {"correlate", "convolve"}, optional
+        Lay the kernel as it is written, or flip it; if not given, what the kernel is written for
+        (``Kernel.operation``): tables of image processing and plain numbers are laid.
     mode, boundary, fill_value, workers
         As in :func:`faltung.convolve`; pictures are continued symmetrically by default, so that
         they keep their brightness along the edges.
@@ -203,7 +233,10 @@ def filter(
     """
     picture = checked(picture)
     check_rule(signed)
-    kernels = (kernel, *then)
+    kernels = [
+        parse(each) if isinstance(each, str) else each
+        for each in (kernel, *([then] if isinstance(then, str) else then))
+    ]
     for each in kernels:
         check_kernel(each)
     if alpha not in ALPHA:
@@ -315,7 +348,8 @@ def replenished(
     # of taps without signs both are one number, so that nothing at all is left of the pixel
     level = covered
     if (taps < 0).any():
-        level = laying(opacity, sizes.astype(opacity.dtype), fill=1, anchor=anchor_of(kernel))
+        alike = replace(laying, operation=laying.operation or meant(kernel))
+        level = alike(opacity, sizes.astype(opacity.dtype), fill=1, anchor=anchor_of(kernel))
     level = level / (sizes.sum() or 1)
     # what rounding leaves of sums that are 0, however faint the whole picture is
     rounding = np.finfo(opacity.dtype).eps * 16

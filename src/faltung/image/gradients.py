@@ -110,7 +110,7 @@ def edges(
     picture: Array,
     pair: str | Sequence[Any] = "sobel",
     *,
-    operation: str = "correlate",
+    operation: str | None = None,
     boundary: str | Sequence[str] = "symmetric",
     fill_value: float = 0,
     linear: bool = False,
@@ -126,8 +126,8 @@ def edges(
     picture : ndarray
         As in :func:`faltung.image.filter`.
     pair : str or pair of kernels
-        The kernels for the gradient to the right and downwards; ``"sobel"`` stands for
-        ``("sobel.x", "sobel.y")``, and each may be a name.
+        The kernels for the gradient to the right and downwards, each of which may be a name; or
+        the name of a pair, as in :func:`faltung.kernels.pairs`.
     operation, boundary, fill_value, linear, workers
         As in :func:`faltung.image.filter`.
 
@@ -153,7 +153,7 @@ def edges(
             f"edges take a pair of kernels, for x and y; got {name}. Give two, as in "
             '("sobel.x", "sobel.y"), or "sobel" for these.'
         )
-    both = [f"{pair}.x", f"{pair}.y"] if isinstance(pair, str) else list(pair)
+    both: list[Any] = list(kernels.pair(pair) if isinstance(pair, str) else pair)
     if len(both) != 2:
         raise ImageError(f"edges take a pair of kernels, for x and y; got {len(both)}.")
     both = [kernels.parse(each) if isinstance(each, str) else each for each in both]

@@ -169,18 +169,19 @@ def compare(
 def listed(text: str) -> list[str]:
     """Return the kernels of a text with commas between them.
 
-    Commas inside brackets belong to a kernel's numbers, and what begins with a digit or a sign to
-    the kernel before.
+    Commas inside brackets belong to a kernel's numbers, and what begins with a digit or a sign, or
+    with the name of a parameter, to the kernel before.
 
     Examples
     --------
-    >>> listed("edge, motion:15,30deg,[[1,2],[3,4]]/10,sobel.x")
-    ['edge', 'motion:15,30deg', '[[1,2],[3,4]]/10', 'sobel.x']
+    >>> listed("edge, motion:15,30deg,[[1,2],[3,4]]/10,gaussian:1,order=1,sobel.x")
+    ['edge', 'motion:15,30deg', '[[1,2],[3,4]]/10', 'gaussian:1,order=1', 'sobel.x']
     """
     parts, depth, start = [], 0, 0
+    parameter = re.compile(r"\s*([-+.0-9]|[a-z]+\s*=)")
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth <= 0 and not re.match(r"\s*[-+.0-9]", text[place + 1 :]):
+        if letter == "," and depth <= 0 and not parameter.match(text, place + 1):
             parts.append(text[start:place].strip())
             start = place + 1
     parts.append(text[start:].strip())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from faltung.files import replace_whole
 from faltung.image import jpeg, tiff
 from faltung.image.exif import sized
 from faltung.image.formats import FORMATS, HOLDS, Array, ImageError, extra, has_alpha, is_picture
@@ -396,21 +395,3 @@ def png_with(content: bytes, metadata: Metadata) -> bytes:
         chunks += chunk(b"eXIf", metadata.exif[6:])
     header = 8 + 25  # the signature, and IHDR with its length, name and sum
     return content[:header] + chunks + content[header:]
-
-
-def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
-    """Write a file under another name beside it, then rename; leave nothing where that fails."""
-    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
-    mode = path.stat().st_mode if path.exists() else None
-    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
-    try:
-        with unfinished.open("xb") as file:
-            if mode is not None and hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
-            save(file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise

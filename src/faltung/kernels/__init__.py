@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from faltung.kernels.catalogue import get as get
     from faltung.kernels.catalogue import groups as groups
     from faltung.kernels.catalogue import names as names
+    from faltung.kernels.catalogue import pair as pair
+    from faltung.kernels.catalogue import pairs as pairs
     from faltung.kernels.gaussians import dog as dog
     from faltung.kernels.gaussians import gabor as gabor
     from faltung.kernels.gaussians import gabor_bank as gabor_bank
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
     from faltung.kernels.text import parse as parse
 
 _PLACES = {
-    "catalogue": ("FAMILIES Family get groups names"),
+    "catalogue": ("FAMILIES Family get groups names pair pairs"),
     "gaussians": ("dog gabor gabor_bank gaussian high_boost log steerable unsharp"),
     "gradients": ("sobel"),
     "kernel": ("Kernel"),
@@ -107,10 +109,17 @@ __all__ = list(_MODULES)
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
+    from importlib.util import find_spec
 
-    if name not in _MODULES:
+    if name in _MODULES:
+        value = getattr(import_module(f"faltung.kernels.{_MODULES[name]}"), name)
+    elif name.startswith("_") or (name.isidentifier() and find_spec(f"faltung.kernels.{name}")):
+        # a module that is not loaded yet
         raise AttributeError(f"module 'faltung.kernels' has no attribute {name!r}")
-    value = getattr(import_module(f"faltung.kernels.{_MODULES[name]}"), name)
+    else:
+        from faltung.kernels.catalogue import attribute
+
+        value = attribute(name)
     globals()[name] = value
     return value
 

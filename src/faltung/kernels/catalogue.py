@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from inspect import signature
+from inspect import Parameter as Argument
+from inspect import Signature, signature
 from typing import Any
 
 from faltung.kernels import gaussians, gradients, signals, smoothing
+from faltung.kernels.checks import written
 from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import GROUPS, NAMED
 
 DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,24})?")  # any float above 1e-7
+KEYWORD_ONLY = Argument.KEYWORD_ONLY
 LARGEST = 1001  # side of a box given as text: a typing error should not fill the memory
 
 
@@ -33,6 +36,10 @@ class Parameter:
         Its name in the function, where that is another.
     words : tuple of str
         Those allowed, where it is a word.
+    sides : int
+        Up to how many axes may have a number each, as in ``3x5``.
+    otherwise : str
+        What it is where it is not given, where the function works that out.
     """
 
     name: str
@@ -41,6 +48,20 @@ class Parameter:
     high: float = 0
     argument: str = ""
     words: tuple[str, ...] = ()
+    sides: int = 1
+    otherwise: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """Say in a few words what it may be."""
+        if self.kind == "word":
+            return ", ".join(self.words)
+        if self.kind == "orders":
+            return "0 to 4 for the last axis, or one for each, as in 1/0"
+        if self.kind == "angle":
+            return "degrees"
+        more = "; or one for each axis, as in 3x5: down, across" if self.sides > 1 else ""
+        return f"{written(self.low)} to {written(self.high)}{more}"
 
     def read(self, text: str) -> Any:
         """Return the value that a text gives, or raise ValueError."""
@@ -55,7 +76,16 @@ class Parameter:
                 )
             given = [int(n) for n in text.split("/")]
             return given[0] if len(given) == 1 else tuple(given)
-        number = text.removesuffix("deg") if self.kind == "angle" else text
+        if self.sides > 1 and "x" in text:
+            parts = text.split("x")
+            if len(parts) > self.sides or not all(parts):
+                raise ValueError(
+                    f"{self.name} must be one number, or one for each of {self.sides} axes, as in "
+                    f"{'x'.join('357'[: self.sides])}."
+                )
+            return tuple(self.read(part.strip()) for part in parts)
+        degrees = text.removesuffix("deg").removesuffix("\N{DEGREE SIGN}")
+        number = degrees if self.kind == "angle" else text
         if self.kind == "int":
             fits = text.isascii() and text.isdigit() and len(text) < 9
             fits = fits and self.low <= int(text) <= self.high
@@ -80,7 +110,7 @@ class Family:
     make : callable
         Returns the kernel.
     parameters : tuple of Parameter
-        The first ones may be given by their places.
+        Those that the function takes by their places may be given so in texts, too.
     usual : str
         Parameters as text, for a list.
     others : tuple of str
@@ -103,8 +133,30 @@ class Family:
     @property
     def form(self) -> str:
         """How it is asked for, as in ``gaussian:SIGMA``."""
-        placed = [] if self.many else [p.name for p in self.parameters][: self.usual.count(",") + 1]
+        placed = [] if self.many else [p.name for p in self.placed][: self.usual.count(",") + 1]
         return f"{self.name}:{','.join(placed).upper() or 'DISTANCE,...'}"
+
+    @property
+    def placed(self) -> tuple[Parameter, ...]:
+        """The parameters that may be given by their places: those of the function."""
+        if self.many:
+            return self.parameters[:1]
+        taken = signature(self.make).parameters
+        return tuple(
+            p for p in self.parameters if taken[p.argument or p.name].kind is not KEYWORD_ONLY
+        )
+
+    @property
+    def usage(self) -> Iterator[str]:
+        """Yield the parameters, what they may be, and what they are where not given."""
+        taken = signature(self.make).parameters
+        yield f"Any: {self.form}, with its parameters; those with an = only by name:"
+        for p in self.parameters:
+            usual = getattr(taken.get(p.argument or p.name), "default", Signature.empty)
+            usual = written(usual) if isinstance(usual, float) else usual
+            usual = p.otherwise or ("" if usual is Signature.empty else usual)
+            name = p.name if p in self.placed else f"{p.name}="
+            yield f"  {name:<12}{p.allowed}" + (f"; usually {usual}" if usual != "" else "")
 
     def kernel(self, text: str) -> Kernel:
         """Return the kernel of parameters as text, or raise ValueError."""
@@ -125,13 +177,11 @@ class Family:
                 named[argument] = found.read(value)
             elif named.keys() - dict(self.fixed):
                 raise ValueError(f"{part.strip()!r} stands after a parameter with a name.")
-            elif self.many or len(placed) < len(self.parameters):
+            elif self.many or len(placed) < len(self.placed):
                 at = 0 if self.many else len(placed)
-                placed.append(self.parameters[at].read(name))
+                placed.append(self.placed[at].read(name))
             else:
-                raise ValueError(
-                    f"it takes at most {len(self.parameters)}: {', '.join(parameters)}."
-                )
+                raise ValueError(self.too_many())
         if not self.many:
             for parameter, value in zip(self.parameters, placed, strict=False):
                 argument = parameter.argument or parameter.name
@@ -145,25 +195,36 @@ class Family:
             raise ValueError(f"{error}.") from None
         return self.make(*placed, **named)
 
+    def too_many(self) -> str:
+        """Say which parameters stand without a name, and how the others are given."""
+        placed = self.placed
+        text = f"only {' and '.join(p.name for p in placed)} may stand without a name"
+        if rest := [f"{p.name}=" for p in self.parameters if p not in placed]:
+            text += f"; for others write {', '.join(rest)}"
+        if placed[0].sides > 1:
+            text += f"; one {placed[0].name} for each axis as in 2x3: down, across"
+        return f"{text}."
+
 
 def families() -> tuple[Family, ...]:
     """Return all families."""
     size = Parameter("n", "int", 1, LARGEST, "size")
+    box = Parameter("n", "int", 1, LARGEST, "size", sides=2)
     small = Parameter("n", "int", 1, 61, "size")
-    sigma = Parameter("sigma", "float", 0.1, 300)
+    sigma = Parameter("sigma", "float", 0.1, 300, sides=3)
     least = Parameter("sigma", "float", 0.3, gaussians.REACH)
     angle = Parameter("angle", "angle", -3600, 3600)
     cut = Parameter("cut", "float", 1, 10)
-    axes = Parameter("axes", "int", 1, 3)
+    axes = Parameter("axes", "int", 1, 3, otherwise="2")
     factor = Parameter("n", "int", 1, 64, "factor")
     smooth, change, second = "smoothing and sharpening", "gradients", "Laplacians"
     one, waves, up = "signals (one axis)", "wavelets", "shifts and interpolation"
     kind = Parameter("kind", "word", words=gaussians.KINDS)
-    few = Parameter("axes", "int", 1, 2)
+    few = Parameter("axes", "int", 1, 2, otherwise="2")
     odd = Parameter("n", "int", 3, 31, "size")
     order8 = Parameter("n", "int", 1, 8, "order")
     return (
-        Family("box", smooth, smoothing.box, (size, few), "3",
+        Family("box", smooth, smoothing.box, (box, few), "3",
                ("5", "7", "9", "2,axes=1", "3,axes=1", "5,axes=1", "2")),
         Family("gaussian", smooth, gaussians.gaussian,
                (sigma, Parameter("order", "orders"), kind, cut, axes), "1",
@@ -192,10 +253,12 @@ def families() -> tuple[Family, ...]:
                ("1,0deg", "1,30deg", "1,45deg", "2,45deg", "2,30deg,order=2", "2,45deg,order=2")),
         Family("log", second, gaussians.log, (least, cut), "2", ("1", "1.4", "3")),
         Family("dog", second, gaussians.dog,
-               (least, Parameter("wider", "float", 0.3, 100), cut), "1,1.6", ("1,2", "2", "3")),
+               (least, Parameter("wider", "float", 0.3, 100, otherwise="1.6 times sigma"), cut),
+               "1,1.6", ("1,2", "2", "3")),
         Family("gabor", "texture", gaussians.gabor,
                (Parameter("wavelength", "float", 2, 200), angle,
-                Parameter("sigma", "float", 0.3, 100), Parameter("aspect", "float", 0.2, 5),
+                Parameter("sigma", "float", 0.3, 100, otherwise="0.56 times the wavelength"),
+                Parameter("aspect", "float", 0.2, 5),
                 Parameter("phase", "angle", -3600, 3600), cut), "8,45deg",
                ("4,0deg", "4,45deg", "8,0deg", "8,30deg", "8,0deg,phase=90deg",
                 "8,45deg,phase=90deg")),
@@ -209,7 +272,8 @@ def families() -> tuple[Family, ...]:
                "0.8,0.1,0.1"),
         Family("age.exponential", one, signals.exponential_age,
                (Parameter("alpha", "float", 0.01, 1),
-                Parameter("taps", "int", 1, signals.LONGEST)), "0.3", ("0.5", "0.1")),
+                Parameter("taps", "int", 1, signals.LONGEST,
+                          otherwise="as many as leave out less than 1e-4")), "0.3", ("0.5", "0.1")),
         Family("age.linear", one, signals.linear_age,
                (Parameter("n", "int", 1, signals.LONGEST, "taps"),), "5", ("3", "10")),
         Family("savgol", one, signals.savitzky_golay,
@@ -260,7 +324,13 @@ def spelling(name: str) -> str:
 
 
 SPELLED = {spelling(known): kernel for known, kernel in NAMED.items()}
-FAMILIES_SPELLED = {spelling(known): family for known, family in FAMILIES.items()}
+MAKERS = [family.make.__name__ for family in FAMILIES.values()]
+FAMILIES_SPELLED = {  # by the functions' names, too, where a function has one family
+    spelling(known): family
+    for family in FAMILIES.values()
+    for known in (family.name, family.make.__name__)
+    if known == family.name or MAKERS.count(known) == 1
+}
 
 
 def get(name: str) -> Kernel:
@@ -306,9 +376,100 @@ def members(name: str) -> list[str]:
     --------
     >>> members("sobel")
     ['sobel.x', 'sobel.y']
+    >>> members("laplacian")[:2]
+    ['laplacian4', 'laplacian8']
     """
-    start = spelling(name) + "-"
-    return [known for known in NAMED if spelling(known.rpartition(".")[0]) + "-" == start]
+    spelled = spelling(name)
+    if not spelled or spelled in SPELLED or spelled in FAMILIES_SPELLED:
+        return []
+    starts = {known: (known.rpartition(".")[0], known.rstrip("0123456789")) for known in NAMED}
+    return [known for known, both in starts.items() if spelled in map(spelling, both)]
+
+
+def pairs() -> list[str]:
+    """Return the names that stand for a pair of kernels, for the gradient across and down.
+
+    Examples
+    --------
+    >>> pairs()
+    ['sobel', 'scharr', 'scharr-optimal', 'prewitt', 'roberts']
+    """
+    starts = [name.removesuffix(".x") for name in NAMED if name.endswith(".x")]
+    return [*starts, "roberts"]
+
+
+def pair(name: str) -> tuple[Kernel, Kernel]:
+    """Return the two kernels of a gradient, to the right and downwards, such as those of ``sobel``.
+
+    Roberts' kernels differ along the diagonals; ``roberts`` are their sums and differences over
+    ``sqrt(2)``, which turn the same gradient to the rows and columns: it is as steep.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`pairs`, or ``sobel:5`` for larger ones.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such pair; the message tells which there are.
+
+    Examples
+    --------
+    >>> pair("prewitt")[0]
+    <Kernel prewitt.x: [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]>
+    >>> (pair("roberts")[1] * 2**0.5).array.round(12).tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
+    start, colon, parameters = name.strip().partition(":")
+    known = {spelling(each): each for each in pairs()}.get(spelling(start))
+    if known == "roberts" and not colon:
+        falling, rising = NAMED["roberts.pos"], NAMED["roberts.neg"]
+        across, down = (rising - falling) / 2**0.5, -(rising + falling) / 2**0.5
+        about = "From Roberts' two diagonals: the gradient"
+        return (
+            across.renamed("roberts across", f"{about} to the right.", falling.source),
+            down.renamed("roberts down", f"{about} downwards.", falling.source),
+        )
+    if known and (not colon or f"{known}.x" in FAMILIES):
+        return get(f"{known}.x{colon}{parameters}"), get(f"{known}.y{colon}{parameters}")
+    shown = name if len(name) <= 60 else name[:57] + "..."
+    raise ValueError(
+        f"kernel {shown!r} is no pair; {', '.join(pairs())} are, and sobel:5 with any odd side. Or "
+        "give two kernels: one for the gradient to the right, one downwards."
+    )
+
+
+def attribute(name: str) -> Any:
+    """Return what ``faltung.kernels`` has under a name's other spelling, or raise AttributeError.
+
+    Examples
+    --------
+    >>> attribute("kirsch_ne").name, attribute("savgol").__name__
+    ('kirsch.ne', 'savitzky_golay')
+    """
+    spelled = spelling(name)
+    if spelled in SPELLED:
+        return SPELLED[spelled]
+    family = FAMILIES_SPELLED.get(spelled)
+    if family is not None and MAKERS.count(family.make.__name__) == 1:
+        return family.make
+    if family is not None:
+        known = f"{family.name}:{family.usual}"
+        raise AttributeError(
+            f"faltung.kernels has no {name!r}; it has get({known!r}), and {family.make.__name__}()."
+        )
+    if several := members(name):
+        raise AttributeError(f"faltung.kernels has no {name!r}; it has {', '.join(several)}.")
+    raise AttributeError(f"faltung.kernels has no {name!r}.{alike(name)} names() lists all.")
+
+
+def alike(name: str) -> str:
+    """Return a question whether names that are like it were meant; nothing where none are."""
+    sets = [known.rpartition(".")[0] for known in NAMED if "." in known]
+    known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
+    close = difflib.get_close_matches(name.lower().partition(":")[0], known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def unknown(name: str) -> str:
@@ -316,14 +477,12 @@ def unknown(name: str) -> str:
     shown = name if len(name) <= 60 else name[:57] + "..."
     if several := members(name):
         return f"kernel {shown!r} stands for several: {', '.join(several)}. Name one of them."
+    if name.startswith("[") or name.endswith((".npy", ".csv", ".json", ".png")):
+        return f"kernel {shown!r} is no name; faltung.kernels.parse takes numbers and files, too."
     if re.fullmatch(r"[-+0-9.,;/e ]+", shown):
         return f"kernel {shown!r}: numbers stand in brackets, as in [[{name[:20]}]] or [[1,2,1]]/4."
-    sets = [name.rpartition(".")[0] for name in NAMED if "." in name]
-    known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
-    close = difflib.get_close_matches(shown.lower().partition(":")[0], known, n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
-        f"there is no kernel named {shown!r}.{hint} `faltung kernels` and faltung.kernels.names() "
-        "list them; numbers such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png "
-        "files are taken too."
+        f"there is no kernel named {shown!r}.{alike(shown)} `faltung kernels` and "
+        "faltung.kernels.names() list them; the command and faltung.kernels.parse take numbers "
+        "such as [[0,1,0],[1,-4,1],[0,1,0]]/4 and .npy, .csv, .json and .png files, too."
     )

@@ -43,6 +43,30 @@ def number(
     return float(value)
 
 
+def along(family: str, name: str, value: Any, axes: Any) -> tuple[Any, ...]:
+    """Return a value for each axis: the same for all, of which there are 2 if not said, or each."""
+    several = isinstance(value, (tuple, list))
+    usual = len(value) if several else 2
+    count = whole(family, "axes", usual if axes is None else axes, 1, 32)
+    if several and len(value) != count:
+        raise ValueError(
+            f"{family}: {name}={value!r} must be one number, or one for each of the {count} axes."
+        )
+    return tuple(value) if several else (value,) * count
+
+
+def sides(values: tuple[float, ...]) -> str:
+    """Return values along the axes as a name says them, as in ``3x5``.
+
+    >>> sides((3, 5)), sides((3, 3)), sides((2.5,))
+    ('3x5', '3', '2.5,axes=1')
+    """
+    texts = [written(value) if isinstance(value, float) else str(value) for value in values]
+    if len(set(texts)) > 1:
+        return "x".join(texts)
+    return texts[0] + marks(axes=unusual(len(texts), 2))
+
+
 def choice(family: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """Return one of a few words, or raise ValueError."""
     if not isinstance(value, str) or value not in allowed:

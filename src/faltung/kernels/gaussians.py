@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.kernels.checks import choice, marks, number, unusual, whole, written
+from faltung.kernels.checks import along, choice, marks, number, sides, unusual, whole, written
 from faltung.kernels.kernel import MOST, Kernel
 from faltung.kernels.smoothing import direction
 from faltung.kernels.tables import identity
@@ -27,10 +27,10 @@ REACH = 60  # sigma of those that are no products along the axes: their taps are
 
 
 def gaussian(
-    sigma: float,
+    sigma: float | Sequence[float],
     *,
     cut: float = 4.0,
-    axes: int = 2,
+    axes: int | None = None,
     order: int | Sequence[int] = 0,
     kind: str = "sampled",
 ) -> Kernel:
@@ -50,12 +50,13 @@ def gaussian(
 
     Parameters
     ----------
-    sigma : float
-        Standard deviation in samples, more than 0.
+    sigma : float or floats
+        Standard deviation in samples, more than 0; or one for each axis: down the columns, then
+        across.
     cut : float
         Where the kernel ends, in sigmas, more than 0.
-    axes : int
-        Number of axes, at least 1.
+    axes : int, optional
+        Number of axes, at least 1; as many as there are sigmas, or 2, if not given.
     order : int or ints
         Order of the derivative along the last axis, or along each; 0 to 4.
     kind : {"sampled", "integrated", "discrete"}
@@ -74,44 +75,45 @@ def gaussian(
     --------
     >>> gaussian(5)
     <Kernel gaussian:5: 41x41 taps>
+    >>> gaussian((1, 2)).shape
+    (9, 17)
     >>> gaussian(1, cut=1, axes=1).array.round(3).tolist()
     [0.274, 0.452, 0.274]
     >>> gaussian(1, cut=1, axes=1, order=1).array.round(3).tolist()
     [-0.274, 0.0, 0.274]
     """
-    for name, value in (("sigma", sigma), ("cut", cut)):
+    widths = along("gaussian", "sigma", sigma, axes)
+    for name, value in (*(("sigma", width) for width in widths), ("cut", cut)):
         real = isinstance(value, (int, float, np.integer, np.floating))
         if isinstance(value, bool) or not real or not 0 < value < math.inf:
             raise ValueError(f"gaussian: {name}={value!r} must be a number more than 0.")
-    if isinstance(axes, bool) or not hasattr(axes, "__index__") or not 1 <= axes <= 32:
-        raise ValueError(f"gaussian: axes={axes!r} must be an int from 1 to 32.")
-    width, reach = float(sigma), float(cut) * float(sigma)
-    if width < 0.01 or reach > 1e6:
+    widths, cut = tuple(map(float, widths)), float(cut)
+    if min(widths) < 0.01 or cut * max(widths) > 1e6:
         raise ValueError(
             f"gaussian: sigma={sigma!r} with cut={cut!r} is out of range; give a sigma of at least "
             "0.01 that reaches a million samples at most."
         )
-    count = axes.__index__()
-    orders = orders_of(order, count)
+    orders = orders_of(order, len(widths))
     choice("gaussian", "kind", kind, KINDS)
-    lines = {n: tuple(profile(width, math.ceil(reach), n, kind)) for n in set(orders)}
-    profiles = tuple(lines[n] for n in orders)
-    mark = marks(
-        order=written_orders(orders),
-        kind=unusual(kind, "sampled"),
-        cut=unusual(float(cut), 4.0),
-        axes=unusual(count, 2),
-    )
+    lines = {
+        (width, n): tuple(profile(width, math.ceil(cut * width), n, kind))
+        for width, n in set(zip(widths, orders, strict=True))
+    }
+    profiles = tuple(lines[each] for each in zip(widths, orders, strict=True))
+    sigmas, comma, count = sides(widths).partition(",")
+    mark = marks(order=written_orders(orders), kind=unusual(kind, "sampled"), cut=unusual(cut, 4.0))
+    uneven = "x" in sigmas and len(widths) == 2
+    shown = f"{written(widths[0])} down and {written(widths[1])} across" if uneven else sigmas
     derivative = f"Derivative of order {', '.join(map(str, orders))} of a" if any(orders) else "A"
     usual = kind == "sampled" and not any(orders)
     about = (
-        f"Gaussian of sigma {written(width)}, cut at {written(float(cut))} sigma; sums to 1. "
-        "Any sigma: gaussian:SIGMA."
+        f"Gaussian of sigma {shown}, cut at {written(cut)} sigma; sums to 1. "
+        "Any: gaussian:SIGMA, gaussian:DOWNxACROSS."
         if usual
-        else f"{derivative} Gaussian of sigma {written(width)}, {kind}."
+        else f"{derivative} Gaussian of sigma {shown}, {kind}."
     )
     return Kernel(
-        f"gaussian:{written(width)}{mark}",
+        f"gaussian:{sigmas}{mark}{comma}{count}",
         tuple(map(len, profiles)),
         (),
         about=about,

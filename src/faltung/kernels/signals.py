@@ -331,7 +331,8 @@ def soft_shift(left: float, stay: float, right: float) -> Kernel:
 def upsampling(name: str, line: Kernel, factor: int, about: str, source: str, axes: int) -> Kernel:
     """Return the product along each axis, with what every interpolation has to say."""
     kernel = reduce(Kernel.outer, [line] * axes)
-    about += f" for a picture with {factor - 1} zeros between its pixels; sums to {factor**axes}."
+    zeros = "1 zero" if factor == 2 else f"{factor - 1} zeros"
+    about += f" for a picture with {zeros} between its pixels; sums to {factor**axes}."
     name = f"{name}:{factor}{marks(axes=unusual(axes, 2))}"
     return kernel.renamed(name, about, source)
 

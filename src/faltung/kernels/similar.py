@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import NAMED
 
 Array = NDArray[Any]
+LARGEST_DIVISOR = 10_000  # of a factor that is taken for a fraction
 SAME = 12  # decimals: scores that differ by less are the same
 
 
@@ -29,7 +31,8 @@ class Near(NamedTuple):
         Quarter turns to the left that lay the named kernel on the other.
     factor : float
         What the turned kernel is multiplied with to come nearest; negative where the sign differs,
-        infinite where that is beyond the largest float.
+        infinite where that is beyond the largest float. Within rounding of a fraction of small
+        numbers it is that.
     """
 
     kernel: Kernel
@@ -49,7 +52,8 @@ def nearest(k: Any, n: int = 3) -> list[Near]:
 
     Families with parameters take part with those that are usual; ask for
     ``faltung.kernels.FAMILIES`` to see them. Of kernels with the same score those that are not
-    turned come first, then those with a positive factor, then those that ``names()`` has first.
+    turned come first, then those with a positive factor, then those with the factor 1, then those
+    that ``names()`` has first.
 
     Parameters
     ----------
@@ -92,9 +96,24 @@ def nearest(k: Any, n: int = 3) -> list[Near]:
         scores = [round(abs(product) / (length * norm), SAME) for product in laid]
         turns = max(range(4), key=lambda t: (scores[t], -t))
         score = min(1.0, abs(laid[turns]) / (length * norm))
-        found.append(Near(kernel, score, turns, laid[turns] / norm**2 * greatest))
-    order = sorted(found, key=lambda near: (-round(near.score, SAME), near.turns, near.factor < 0))
-    return order[:count]
+        found.append(Near(kernel, score, turns, simple(laid[turns] / norm**2 * greatest)))
+
+    def place(near: Near) -> tuple[float, ...]:
+        return -round(near.score, SAME), near.turns, near.factor < 0, near.factor != 1
+
+    return sorted(found, key=place)[:count]
+
+
+def simple(factor: float) -> float:
+    """Return the fraction of small numbers that a factor is but for rounding, else the factor.
+
+    >>> simple(4.000000000000001), simple(1 / 3 + 1e-16) == 1 / 3, simple(2**0.5) == 2**0.5
+    (4.0, True, True)
+    """
+    if not np.isfinite(factor):
+        return factor
+    near = float(Fraction(factor).limit_denominator(LARGEST_DIVISOR))
+    return near if abs(near - factor) <= 10**-SAME * abs(factor) else factor
 
 
 @lru_cache(maxsize=1)

@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.kernels.checks import marks, number, unusual, whole, written
+from faltung.kernels.checks import along, marks, number, sides, unusual, whole, written
 from faltung.kernels.kernel import Kernel
 from faltung.kernels.tables import USUAL
 
 Array = NDArray[Any]
 
 
-def box(size: int = 3, *, axes: int = 2) -> Kernel:
-    """Return the average of a square of ``size`` by ``size`` pixels.
+def box(size: int | Sequence[int] = 3, *, axes: int | None = None) -> Kernel:
+    """Return the average of a square of ``size`` by ``size`` pixels, or of a rectangle.
 
     Parameters
     ----------
-    size : int
-        Side of the square, at least 1.
-    axes : int
-        Number of axes, at least 1.
+    size : int or ints
+        Side of the square, at least 1; or one for each axis: rows, then columns.
+    axes : int, optional
+        Number of axes, at least 1; as many as there are sizes, or 2, if not given.
 
     Raises
     ------
     ValueError
-        Where the size is less than 1.
+        Where a size is less than 1, or there are not as many as axes.
 
     Examples
     --------
     >>> box(3)
     <Kernel box:3: [[1, 1, 1], [1, 1, 1], [1, 1, 1]] / 9>
+    >>> box((2, 3))
+    <Kernel box:2x3: [[1, 1, 1], [1, 1, 1]] / 6>
     """
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size < 1:
-        raise ValueError(f"box: size {size!r} must be an int of at least 1.")
-    size, axes = size.__index__(), whole("box", "axes", axes, 1, 32)
-    pixels = f"{' x '.join([str(size)] * axes)} pixels" if axes > 1 else f"{size} samples"
-    about = f"Average of {pixels}; sums to 1. Any side: box:N."
-    name = f"box:{size}{marks(axes=unusual(axes, 2))}"
-    return Kernel(name, (size,) * axes, (1,) * size**axes, size**axes, about, USUAL)
+    lengths = along("box", "size", size, axes)
+    for n in lengths:
+        if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
+            raise ValueError(f"box: size {size!r} must be an int of at least 1, or one per axis.")
+    shape = tuple(n.__index__() for n in lengths)
+    pixels = " x ".join(map(str, shape)) + (" pixels" if len(shape) > 1 else " samples")
+    about = f"Average of {pixels}; sums to 1. Any: box:N, box:ROWSxCOLUMNS."
+    count = math.prod(shape)
+    return Kernel(f"box:{sides(shape)}", shape, (1,) * count, count, about, USUAL)
 
 
 def product(name: str, taps: list[int], axes: int, about: str, source: str) -> Kernel:

@@ -87,16 +87,19 @@ edge = table(
     "Negated Laplacian over all 8 neighbours; 0 where the picture is flat.",
     USUAL,
 )
-ACROSS = "Difference from left to right, smoothed along the columns; positive where it gets "
-DOWN = "Difference from top to bottom, smoothed along the rows; positive where it gets "
+ACROSS = "Positive where it gets brighter to the right; rows weigh "
+DOWN = "Positive where it gets brighter downwards; columns weigh "
 
 
-def pair(name: str, smooth: Sequence[int], divisor: int, source: str) -> tuple[Kernel, Kernel]:
+def pair(
+    name: str, smooth: Sequence[int], divisor: int, about: str, source: str
+) -> tuple[Kernel, Kernel]:
     """Return the kernels of a gradient, for x and y: a central difference, smoothed across it."""
     rows = np.outer(smooth, [-1, 0, 1])
+    weights = f"{' '.join(map(str, smooth))}{f' / {divisor}' if divisor > 1 else ''}: {about}."
     return (
-        table(f"{name}.x", rows.tolist(), divisor, ACROSS + "brighter.", source),
-        table(f"{name}.y", rows.T.tolist(), divisor, DOWN + "brighter.", source),
+        table(f"{name}.x", rows.tolist(), divisor, ACROSS + weights, source),
+        table(f"{name}.y", rows.T.tolist(), divisor, DOWN + weights, source),
     )
 
 
@@ -104,22 +107,29 @@ sobel_x, sobel_y = pair(
     "sobel",
     [1, 2, 1],
     1,
+    "the usual one",
     "Source: Sobel and Feldman (1968), as printed in Gonzalez and Woods (2018), ch. 10.",
 )
 scharr_x, scharr_y = pair(
     "scharr",
     [3, 10, 3],
     1,
+    "truer directions",
     "Source: Jähne, Scharr and Körkel (1999), Principles of filter design, rounded to 3 and 10.",
 )
 scharr_optimal_x, scharr_optimal_y = pair(
     "scharr-optimal",
     [47, 162, 47],
     512,
+    "Scharr's optimum",
     "Source: Scharr (2000), Optimale Operatoren in der Digitalen Bildverarbeitung, p. 155.",
 )
 prewitt_x, prewitt_y = pair(
-    "prewitt", [1, 1, 1], 1, "Source: Prewitt (1970), Object enhancement and extraction."
+    "prewitt",
+    [1, 1, 1],
+    1,
+    "all alike",
+    "Source: Prewitt (1970), Object enhancement and extraction.",
 )
 ROBERTS = "Source: Roberts (1963), Machine perception of three-dimensional solids."
 roberts_pos = table(
@@ -156,7 +166,17 @@ robinson = compass(
     "Source: Robinson (1977), Edge detection by compass gradient masks.",
 )
 FREI_CHEN = "Source: Frei and Chen (1977), Fast boundary detection."
-KINDS = ("edge",) * 4 + ("line",) * 4 + ("average",)
+KINDS = (
+    "edge, top minus bottom",
+    "edge, left minus right",
+    "edge, ripple, opposite across the falling diagonal",
+    "edge, ripple, opposite across the rising diagonal",
+    "line, above and below minus left and right",
+    "line, rising minus falling diagonal",
+    "line, middle and corners minus sides",
+    "line, middle and sides minus corners",
+    "average, all taps equal",
+)
 ROOT = 2**0.5
 FREI_CHEN_FLOATS = (  # over 2 sqrt(2)
     (1, ROOT, 1, 0, 0, 0, -1, -ROOT, -1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -58,12 +59,68 @@ def parse(text: str) -> Taps:
     text = text.strip()
     if text.startswith("["):
         return literal(text)
-    if text.endswith(".npy"):
+    if text.lower().endswith(".npy"):
         return checked(load(text), text)
     for ending, read in READERS.items():
         if text.lower().endswith(ending):
             return read(text)
-    return get(text)
+    try:
+        return get(text)
+    except ValueError:
+        if not os.path.isfile(text):
+            raise
+    raise ValueError(
+        f"kernel {cut(text)!r} is a file, and no name of a kernel; files are read whose names end "
+        f"in {', '.join(ENDINGS)}."
+    )
+
+
+def encoded(path: str, kernel: Any) -> bytes:
+    """Return what a file holds from which :func:`parse` reads the kernel again.
+
+    Parameters
+    ----------
+    path : str
+        Its ending tells the format: ``.npy`` and ``.csv`` hold the taps, of one axis or two for
+        ``.csv``; ``.json`` everything but the text: fractions stay exact.
+    kernel : Kernel or array_like
+
+    Raises
+    ------
+    ValueError
+        Where the ending is none of these, or the file cannot hold the kernel.
+
+    Examples
+    --------
+    >>> print(encoded("k.json", parse("[[1, 2, 1]]/4")).decode())
+    {"taps": [[1, 2, 1]], "divisor": 4, "anchor": [0, 1], "operation": "correlate", "name": "given"}
+    """
+    import json
+
+    kernel, ending = Kernel.of(kernel), os.path.splitext(path)[1].lower()
+    taps = kernel.array
+    if ending == ".npy":
+        file = io.BytesIO()
+        np.save(file, taps)
+        return file.getvalue()
+    if ending == ".csv" and kernel.ndim <= 2:
+        rows = np.atleast_2d(taps).tolist()
+        return "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
+    if ending == ".csv":
+        raise ValueError(f"{path}: a .csv holds one axis or two, not {kernel.ndim}; use .npy.")
+    if ending != ".json":
+        raise ValueError(f"{path}: the numbers go to a .npy, .csv or .json file.")
+    numbers = taps
+    if kernel.exact:
+        numbers = np.array(kernel.numerators, object).reshape(kernel.shape)
+    content = {
+        "taps": numbers.tolist(),
+        "divisor": kernel.divisor,
+        "anchor": list(kernel.anchor),
+        "operation": kernel.operation,
+        "name": kernel.name if kernel.name.isprintable() and len(kernel.name) <= 60 else "given",
+    }
+    return json.dumps(content).encode()
 
 
 def content(path: str, help_: str) -> bytes:
@@ -226,6 +283,9 @@ READERS: dict[str, Callable[[str], Taps]] = {
     ".json": read_json,
     ".png": read_png,
 }
+
+
+ENDINGS = (".npy", *READERS)
 
 
 def literal(text: str) -> Taps:

@@ -1,0 +1,82 @@
+"""Lattices: values ``origin + step * index`` as fractions, and the finest of several steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+
+MOST_POINTS = 1 << 24
+LARGEST = 300  # decimal digits of a number by text
+LONGEST = 8600  # letters of a fraction by text: Python reads 4,300 digits
+BYTES_A_POINT = 120  # at work: mantissas, exponents, running sums and their transforms
+
+
+def number(value: Any, what: str) -> Fraction:
+    """Return a number as a fraction; a float is the decimal that it prints as.
+
+    >>> number(0.1, "the step")
+    Fraction(1, 10)
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Rational):
+        return Fraction(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return Fraction(repr(value))
+    if isinstance(value, Decimal) or (isinstance(value, str) and len(value) <= LONGEST):
+        try:
+            if abs(Decimal(0 if "/" in str(value) else value).adjusted()) > LARGEST:
+                raise ValueError  # a fraction of it would fill the memory
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError, ArithmeticError):
+            pass
+    raise ValueError(
+        f"{what} is {value!r}; it must be a finite number of at most 300 digits: an integer, a "
+        "fraction or a float."
+    )
+
+
+def positive(value: Any, what: str) -> Fraction:
+    """Return a positive number as a fraction."""
+    found = number(value, what)
+    if found <= 0:
+        raise ValueError(f"{what} is {value!r}; it must be more than 0.")
+    return found
+
+
+def common_step(steps: Sequence[Fraction]) -> Fraction:
+    """Return the largest step of which all are multiples.
+
+    >>> common_step([Fraction(1, 2), Fraction(1, 3)])
+    Fraction(1, 6)
+    """
+    below = math.lcm(*(step.denominator for step in steps))
+    return Fraction(math.gcd(*(int(step * below) for step in steps)), below)
+
+
+def check_points(count: int, most: int, why: str) -> None:
+    """Raise ValueError where a support has too many points, with their memory."""
+    if count > most:
+        raise ValueError(
+            f"{why} takes {count:,} points, about {count * BYTES_A_POINT:,} bytes at work, and "
+            f"{most:,} points are allowed; use a coarser step, cut off more mass, or allow more "
+            "with max_points=."
+        )
+
+
+def shown(value: Fraction) -> str:
+    """Return a number as short as it can be told.
+
+    >>> shown(Fraction(5, 2)), shown(Fraction(1, 3)), shown(Fraction(7))
+    ('2.5', '1/3', '7')
+    """
+    if value.denominator == 1:
+        return str(value.numerator)
+    near = float(value)
+    return f"{near:g}" if Fraction(f"{near:g}") == value else str(value)

@@ -1,0 +1,251 @@
+"""Distributions from what users have: tables, arrays, SciPy's, samples; and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faltung.distributions.exact import Exact, over_one
+from faltung.distributions.lattice import (
+    BYTES_A_POINT,
+    MOST_POINTS,
+    check_points,
+    common_step,
+    number,
+    positive,
+    shown,
+)
+from faltung.distributions.scaled import EPS, Scaled, from_log2, scaled
+from faltung.distributions.sums import Lost
+
+if TYPE_CHECKING:
+    from faltung.distributions.pmf import PMF
+
+SLACK = 1 + 1e-9  # for the rounding of bounds
+SHORT = 1e-9  # what probabilities may miss of 1, which is taken for rounding
+
+
+@dataclass(frozen=True)
+class Made:
+    """The fields of a distribution."""
+
+    origin: Fraction
+    step: Fraction
+    masses: Scaled | Exact
+    lost: Lost
+    error: float
+    method: str
+
+
+def checked_shares(values: Sequence[Any], normalise: bool, what: str) -> list[Any]:
+    """Return numbers of at least 0 that sum to 1, exact where all of them are.
+
+    >>> checked_shares([1, 3], True, "shares")
+    [Fraction(1, 4), Fraction(3, 4)]
+    """
+    if len(values) == 0:
+        raise ValueError(f"there are no {what}; give at least one.")
+    items = [value.item() if isinstance(value, np.generic) else value for value in values]
+    for n, value in enumerate(items):
+        if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
+            raise TypeError(f"{what}[{n}] is {value!r}; they must be numbers.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{what}[{n}] is {value!r}; they must be finite.")
+        if value < 0:
+            raise ValueError(f"{what}[{n}] is {float(value):g}; none may be negative.")
+    exact = not any(isinstance(value, float) for value in items)
+    total: Any = sum(map(Fraction, items)) if exact else math.fsum(items)
+    if total == 0:
+        raise ValueError(f"all {what} are 0; at least one must be positive.")
+    if not normalise and (total != 1 if exact else abs(total - 1) > SHORT):
+        told = shown(total) if exact else f"{total:.12g}"
+        raise ValueError(
+            f"{what} sum to {told}, which is {float(total - 1):+.3g} off 1; give all of them, or "
+            "normalise=True to divide by the sum."
+        )
+    if exact:
+        return [Fraction(value) / total for value in items]
+    return items if total == 1 else [float(value) / total for value in items]
+
+
+def from_array(values: Any, origin: Fraction, step: Fraction, normalise: bool) -> Made:
+    """Return a distribution of probabilities from the first value on."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(
+            f"probabilities have shape {array.shape}; they must be one list of numbers."
+        )
+    if array.dtype.kind not in "iufO" and array.size:
+        raise TypeError(f"probabilities are {array.dtype}; they must be numbers.")
+    if array.dtype.kind == "f" and array.size:
+        return of_floats(array.astype(float), origin, step, normalise)
+    shares = checked_shares(list(array.tolist()), normalise, "probabilities")
+    return of_shares(shares, origin, step)
+
+
+def of_floats(array: Any, origin: Fraction, step: Fraction, normalise: bool) -> Made:
+    """Return a distribution of float64 probabilities."""
+    bad = ~np.isfinite(array) | (array < 0)
+    if bad.any():
+        at = int(bad.argmax())
+        checked_shares(array[: at + 1].tolist(), True, "probabilities")  # raises
+    total = math.fsum(array)
+    checked_shares([total], normalise, "probabilities")
+    return of_shares_array(array if total == 1 else array / total, origin, step)
+
+
+def of_shares_array(array: Any, origin: Fraction, step: Fraction) -> Made:
+    """Return a distribution of checked float64 probabilities."""
+    there = np.flatnonzero(array)
+    first, last = int(there[0]), int(there[-1])
+    return Made(origin + step * first, step, scaled(array[first : last + 1]), Lost(), 2 * EPS,
+                "given")  # fmt: skip
+
+
+def of_shares(shares: Sequence[Any], origin: Fraction, step: Fraction) -> Made:
+    """Return a distribution of checked numbers, exact where they are fractions."""
+    if any(isinstance(share, float) for share in shares):
+        return of_shares_array(np.array([float(s) for s in shares]), origin, step)
+    there = [n for n, share in enumerate(shares) if share]
+    kept = over_one(shares[there[0] : there[-1] + 1])
+    return Made(origin + step * there[0], step, kept, Lost(), 0.0, "given")
+
+
+def from_mapping(table: Mapping[Any, Any], normalise: bool) -> Made:
+    """Return a distribution of values and their probabilities, on their common lattice."""
+    shares = checked_shares(list(table.values()), normalise, "probabilities")
+    values = [number(value, "a value") for value in table]
+    if len(set(values)) < len(values):
+        twice = next(shown(v) for v in values if values.count(v) > 1)
+        raise ValueError(f"the value {twice} stands there twice; give each once.")
+    return on_lattice(values, shares)
+
+
+def on_lattice(values: Sequence[Fraction], shares: Sequence[Any]) -> Made:
+    """Return a distribution of values with shares."""
+    least = min(values)
+    apart = [value - least for value in values if value != least]
+    step = common_step(apart) if apart else Fraction(1)
+    count = int((max(values) - least) / step) + 1
+    check_points(count, MOST_POINTS, f"the values' common lattice of step {shown(step)}")
+    laid: list[Any] = [Fraction(0)] * count
+    for value, share in zip(values, shares, strict=True):
+        laid[int((value - least) / step)] = share
+    return of_shares(laid, least, step)
+
+
+def from_samples(samples: Any, step: Any) -> PMF:
+    """Return the shares of values in samples."""
+    from faltung.distributions.pmf import PMF
+
+    array = np.asarray(samples)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"samples are {array.dtype} of shape {array.shape}; they must be a list of numbers, "
+            "at least one."
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ValueError(f"{bad} of {array.size} samples are NaN or infinite; leave them out.")
+    if step is not None:
+        apart = positive(step, "step")
+        array = np.rint(array / float(apart)).astype(np.int64)
+    values, counts = np.unique(array, return_counts=True)
+    points = [number(value, "a sample") for value in values]
+    if step is not None:
+        points = [point * apart for point in points]
+    try:
+        made = on_lattice(points, [Fraction(int(n), int(array.size)) for n in counts])
+    except ValueError as error:
+        raise ValueError(f"samples: {error} step= rounds them to a lattice.") from None
+    return PMF.made(made.origin, made.step, made.masses, made.lost, made.error, "samples")
+
+
+def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
+    """Return a frozen distribution of scipy.stats, with its tails cut off at a mass."""
+    from faltung.distributions.pmf import PMF
+
+    if not hasattr(frozen, "pmf") or not hasattr(frozen, "support"):
+        raise TypeError(
+            f"{type(frozen).__name__} is no frozen discrete distribution of scipy.stats, such as "
+            "stats.poisson(50); for a continuous one use Density.from_scipy."
+        )
+    if not 0 < mass < 1:
+        raise ValueError(f"mass is {mass!r}; it must be more than 0 and less than 1.")
+    first, last = frozen.support()
+    middle = int(frozen.median())
+    high = end_of_tail(frozen, middle, last, mass, 1, max_points)
+    low = end_of_tail(frozen, middle, first, mass, -1, max_points)
+    points = np.arange(low, high + 1)
+    with np.errstate(all="ignore"):
+        values = np.asarray(frozen.pmf(points), float)
+        masses = scaled(np.where(np.isfinite(values), np.maximum(values, 0), 0))
+        if hasattr(frozen, "logpmf") and (values < 1e-290).any():
+            logs = np.asarray(frozen.logpmf(points), float) / np.log(2)
+            tiny = from_log2(np.where(np.isnan(logs), -np.inf, logs))
+            small = values < 1e-290
+            masses = Scaled(
+                np.where(small, tiny.mantissa, masses.mantissa),
+                np.where(small, tiny.exponent, masses.exponent),
+            )
+    above = lost_beyond(frozen, high, last, 1)
+    below = lost_beyond(frozen, low, first, -1)
+    total = math.fsum(masses.floats())
+    off = abs(total - 1)
+    if not off < 1e-6:
+        raise ValueError(
+            f"the probabilities from {low} to {high} sum to {total:.12g}, which is "
+            f"{total - 1:+.3g} off 1; the distribution is not what its sf says."
+        )
+    return PMF.made(
+        Fraction(low), Fraction(1), masses, Lost(below, 0.0, above),
+        max(4 * EPS, 2 * off), "scipy.stats",
+    )  # fmt: skip
+
+
+def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, most: int) -> int:
+    """Return the first point from the middle beyond which at most ``mass`` lies."""
+    near, far = 0, 1
+    while lost_beyond(frozen, middle + sign * far, end, sign) > mass:
+        near, far = far, far * 2
+        if far > most:
+            left = lost_beyond(frozen, middle + sign * near, end, sign)
+            raise ValueError(
+                f"the support is too long: beyond {near:,} points from the median {left:.3g} is "
+                f"left, and mass={mass:g}; a window of {most:,} points takes "
+                f"about {most * BYTES_A_POINT:,} bytes. Give a larger mass=, or allow "
+                "more with max_points=."
+            )
+    while far - near > 1:
+        half = (near + far) // 2
+        if lost_beyond(frozen, middle + sign * half, end, sign) > mass:
+            near = half
+        else:
+            far = half
+    reached = middle + sign * far
+    return int(min(reached, end) if sign > 0 else max(reached, end))
+
+
+def lost_beyond(frozen: Any, point: int, end: float, sign: int) -> float:
+    """Return a bound on the mass beyond a point: SciPy's, and that of a geometric tail.
+
+    SciPy computes some tails as 1 - cdf, which is noise below 1e-16; where the next probability
+    is more than such a tail, the tail is wrong and counts as NaN.
+    """
+    if (point >= end) if sign > 0 else (point <= end):
+        return 0.0
+    with np.errstate(all="ignore"):
+        told = float(frozen.sf(point) if sign > 0 else frozen.cdf(point - 1))
+        here, after = (float(p) for p in frozen.logpmf(np.array([point, point + sign])))
+    if here == -np.inf or after == -np.inf:
+        return max(told * SLACK, 5e-324) if told < 1e-9 else 1.0
+    ratio = math.exp(min(after - here, 0.0))
+    geometric = math.exp(after) / (1 - ratio) if ratio < 1 else 1.0
+    if told >= math.exp(after) and told > 1e-12:
+        return min(told * SLACK, 1.0)
+    return min(max(geometric * SLACK, 5e-324), 1.0)

@@ -1,0 +1,239 @@
+"""Positive numbers of any size: float64 mantissas, each with an exponent of its own.
+
+float64 ends at 1e-308; the probability that a thousand dice show a thousand is 1e-778. Here a
+number is ``mantissa * 2**exponent`` with the mantissa in [0.5, 1), as :func:`numpy.frexp` has it,
+and the exponent an int64, so that every number keeps the relative accuracy of float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+NOTHING = -(1 << 40)  # the exponent of 0, below that of any number
+FAR = 32000  # bits: beyond what any float holds, and within what ldexp takes everywhere
+SPAN = 450  # bits between numbers that are multiplied as plain float64: products stay normal
+EPS = float(np.finfo(np.float64).eps) / 2  # what one rounding changes, relatively
+LONG = float(np.finfo(np.longdouble).eps) / 2  # the same where sums are kept in long double
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """An array of numbers that are not negative, ``mantissa * 2**exponent``.
+
+    Parameters
+    ----------
+    mantissa : ndarray of float64
+        In [0.5, 1), or 0.
+    exponent : ndarray of int64
+        :data:`NOTHING` where the mantissa is 0.
+
+    Examples
+    --------
+    >>> tiny = scaled(np.array([0.5, 0.25])).times_power(-5000)
+    >>> tiny.exponent.tolist(), tiny.floats().tolist()
+    ([-5000, -5001], [0.0, 0.0])
+    """
+
+    mantissa: Array
+    exponent: Array
+
+    def __len__(self) -> int:
+        return len(self.mantissa)
+
+    def __getitem__(self, where: Any) -> Scaled:
+        return Scaled(self.mantissa[where], self.exponent[where])
+
+    def floats(self, base: int = 0) -> Array:
+        """Return ``self * 2**-base`` as float64; what is too small for it becomes 0."""
+        floats: Array = shifted(self.mantissa, self.exponent - base)
+        return floats
+
+    def log2(self) -> Array:
+        """Return logarithms to the base 2, -inf for 0."""
+        with np.errstate(divide="ignore"):
+            logs: Array = np.log2(self.mantissa)
+        whole: Array = np.where(self.mantissa > 0, logs + self.exponent, -np.inf)
+        return whole
+
+    def log(self) -> Array:
+        """Return natural logarithms, -inf for 0."""
+        logs: Array = self.log2() * np.log(2.0)
+        return logs
+
+    def times_power(self, power: int) -> Scaled:
+        """Return ``self * 2**power``, exactly."""
+        return Scaled(self.mantissa, np.where(self.mantissa > 0, self.exponent + power, NOTHING))
+
+    def times(self, factor: float) -> Scaled:
+        """Return ``self * factor`` for a positive float."""
+        return scaled(self.mantissa * factor, self.exponent)
+
+    @cached_property
+    def filled(self) -> Array:
+        """Exponents in which a zero has that of the number before, the first ones of the next."""
+        there = self.mantissa > 0
+        last = np.maximum.accumulate(np.where(there, np.arange(len(self)), -1))
+        first = int(there.argmax())
+        filled: Array = self.exponent[np.where(last < 0, first, last)]
+        return filled
+
+    def total(self) -> Scaled:
+        """Return the sum as an array of one number."""
+        return self.running()[-1:]
+
+    def running(self) -> Scaled:
+        """Return the sums from the first number to each.
+
+        Relative error at most ``len(self) * LONG + EPS``: no term is negative, and the sums are
+        kept in long double.
+        """
+        if not self.mantissa.any():
+            return self
+        parts = []
+        carry, at = np.longdouble(0), 0
+        for start, stop in runs(self.filled, 2 * SPAN):
+            base = int(self.filled[start:stop].max())
+            base = max(base, at) if carry else base
+            values = self[start:stop].floats(base).astype(np.longdouble)
+            values[0] += np.ldexp(carry, max(at - base, -FAR))
+            sums = np.cumsum(values)
+            rounded = scaled(sums.astype(np.float64), base)
+            parts.append(rounded)
+            carry, at = sums[-1], base
+        return join(parts)
+
+
+def shifted(values: Array, powers: Array) -> Array:
+    """Return ``values * 2**powers``; what is too small becomes 0."""
+    moved: Array = np.ldexp(values, np.clip(powers, -FAR, FAR).astype(np.intc))
+    return moved
+
+
+def scaled(values: Array, exponent: Array | int = 0) -> Scaled:
+    """Return ``values * 2**exponent`` for float64 values that are not negative."""
+    mantissa, shift = np.frexp(values)
+    exponents = np.where(mantissa > 0, shift.astype(np.int64) + exponent, NOTHING)
+    return Scaled(mantissa.astype(np.float64), exponents)
+
+
+def from_log2(logs: Array) -> Scaled:
+    """Return ``2**logs``; -inf gives 0."""
+    there = np.isfinite(logs)
+    whole = np.floor(np.where(there, logs, 0))
+    return scaled(np.where(there, np.exp2(np.where(there, logs, 0) - whole), 0.0),
+                  whole.astype(np.int64))  # fmt: skip
+
+
+def join(parts: list[Scaled]) -> Scaled:
+    """Return arrays one after the other."""
+    return Scaled(
+        np.concatenate([part.mantissa for part in parts]),
+        np.concatenate([part.exponent for part in parts]),
+    )
+
+
+def zeros(count: int) -> Scaled:
+    """Return that many zeros."""
+    return Scaled(np.zeros(count), np.full(count, NOTHING))
+
+
+def add(a: Scaled, b: Scaled) -> Scaled:
+    """Return the sums of two arrays of one length."""
+    base = np.maximum(a.exponent, b.exponent)
+    low = np.where(base == NOTHING, 0, base)
+
+    def moved(part: Scaled) -> Any:
+        return shifted(part.mantissa, part.exponent - low)
+
+    return scaled(moved(a) + moved(b), low)
+
+
+def runs(exponent: Array, span: int) -> Iterator[tuple[int, int]]:
+    """Yield stretches, as long as may be, in which exponents differ by no more than ``span``.
+
+    >>> list(runs(np.array([0, -200, -500, -600, -2000]), 450))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    start, size = 0, len(exponent)
+    while start < size:
+        ahead, stop = 256, None
+        while stop is None:
+            part = exponent[start : start + ahead]
+            wide = np.maximum.accumulate(part) - np.minimum.accumulate(part) > span
+            if wide.any():
+                stop = start + int(wide.argmax())
+            elif start + ahead >= size:
+                stop = size
+            ahead *= 4
+        yield start, stop
+        start = stop
+
+
+def pieces(values: Scaled) -> list[tuple[int, Array, int]]:
+    """Return ``(start, float64 numbers, base)`` that add up to the values, each of a narrow range.
+
+    Stretches where that takes few of them; else all numbers of one size together, the others 0.
+    """
+    there = values.mantissa > 0
+    if not there.any():
+        return []
+    bands = np.where(there, values.exponent // SPAN, NOTHING)
+    kinds = np.unique(bands[there])
+    stretches = []
+    for start, stop in runs(values.filled, SPAN):
+        stretches.append((start, stop))
+        if len(stretches) > 64 + 4 * len(kinds):
+            break
+    else:
+        found = []
+        for start, stop in stretches:
+            base = int(values.filled[start:stop].max())
+            found.append((start, values[start:stop].floats(base), base))
+        return found
+    found = []
+    for kind in kinds:
+        where = np.flatnonzero(bands == kind)
+        start, stop = int(where[0]), int(where[-1]) + 1
+        base = int(kind) * SPAN + SPAN
+        part = np.where(bands[start:stop] == kind, values[start:stop].floats(base), 0.0)
+        found.append((start, part, base))
+    return found
+
+
+def convolve(a: Scaled, b: Scaled) -> tuple[Scaled, float]:
+    """Return the full convolution and a bound on its relative error, for numbers of any range.
+
+    Each pair of pieces goes through a plan of :mod:`faltung` as float64; all terms are positive,
+    so that sums in any order have a relative error of about their number of terms, whatever the
+    numbers' range.
+    """
+    import faltung
+
+    if len(a) < len(b):
+        a, b = b, a
+    left, right = pieces(a), pieces(b)
+    bound = EPS
+    whole: Scaled | None = None
+    for s, x, x_base in left:
+        for t, y, y_base in right:
+            long, short = (x, y) if len(x) >= len(y) else (y, x)
+            plan = faltung.plan(len(long), long.dtype, short, mode="full", nonnegative=True)
+            product = plan(long)
+            bound = max(bound, plan.error_bound + (len(left) * len(right) + 2) * EPS)
+            part = scaled(product, x_base + y_base)
+            if len(left) == len(right) == 1 and len(product) == len(a) + len(b) - 1:
+                return part, bound
+            if whole is None:
+                whole = zeros(len(a) + len(b) - 1)
+            at = slice(s + t, s + t + len(product))
+            summed = add(whole[at], part)
+            whole.mantissa[at], whole.exponent[at] = summed.mantissa, summed.exponent
+    return (zeros(len(a) + len(b) - 1) if whole is None else whole), bound

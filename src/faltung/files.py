@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
+    """Write a file under another name beside it, then rename; leave nothing where that fails."""
+    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    mode = path.stat().st_mode if path.exists() else None
+    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("xb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
+            save(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,319 @@
+"""Audio in rooms: channels, gains, files, and the commands reverb and stream."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faltung import cli
+from faltung.signal import Reverb, audio, reverb
+from faltung.signal.rooms import ways
+
+RATE = 48000
+
+
+def by_definition(x, room):
+    """Convolve every way through a room as np.convolve does."""
+    routes = ways(x.shape[1], room.shape[1])
+    y = np.zeros((len(x) + len(room) - 1, 1 + max(output for _, output, _ in routes)))
+    for channel, output, column in routes:
+        y[:, output] += np.convolve(x[:, channel], room[:, column])
+    return y
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4), (3, 3)]),
+    st.integers(1, 200),
+    st.integers(1, 90),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from(["keep", "cut"]),
+    st.lists(st.integers(0, 40), max_size=8),
+    st.sampled_from([None, 0, 63]),
+)
+def test_rooms_are_sums_of_convolutions(seed, channels, n, taps, dry, tail, lengths, latency):
+    rng = np.random.default_rng(seed)
+    x, room = rng.standard_normal((n, channels[0])), rng.standard_normal((taps, channels[1]))
+    wanted = by_definition(x, room)
+    wanted[:n] += dry * x
+    wanted *= 10 ** (-6 / 20)
+    whole = reverb(x, room, gain=-6, dry=dry, tail=tail)
+    kept = len(wanted) if tail == "keep" else n
+    np.testing.assert_allclose(whole, wanted[:kept], rtol=0, atol=1e-11)
+    live = Reverb(room, channels[0], gain=-6, dry=dry, latency=latency)
+    ends = np.clip(np.cumsum([0, *lengths]), 0, n)
+    blocks = [x[a:b] for a, b in zip(ends, [*ends[1:], n], strict=True)]
+    joined = np.concatenate(list(live.all_of(blocks)))
+    np.testing.assert_allclose(joined, wanted, rtol=0, atol=1e-11)
+
+
+def test_partitioned_rooms_run_in_threads_alike():
+    rng = np.random.default_rng(0)
+    x, room = rng.standard_normal((40000, 2)).astype("f4"), rng.standard_normal((60000, 2))
+    runs = [Reverb(room, 2, "float32", latency=511, workers=n) for n in (1, 2)]
+    assert runs[0]._streams[0].method == "partitions"
+    assert runs[0].latency == 511
+    one, two = (np.concatenate(list(run.all_of(np.split(x, 2)))) for run in runs)
+    np.testing.assert_array_equal(one, two)
+    wanted = by_definition(x.astype(float), room)
+    np.testing.assert_allclose(one, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+    runs[0].reset()
+    np.testing.assert_array_equal(np.concatenate(list(runs[0].all_of(np.split(x, 2)))), one)
+
+
+def test_shapes_and_dtypes():
+    assert reverb(np.ones(5, "f4"), np.ones(2)).dtype == np.float32
+    assert reverb(np.ones(5, "f2"), np.ones(2)).dtype == np.float32
+    assert reverb([1, 2], [1]).dtype == np.float64
+    assert reverb(np.ones((5, 1)), np.ones(2)).shape == (6, 1)
+    assert reverb(np.ones(5), np.ones((2, 1))).shape == (6, 1)
+
+
+def test_normalised_rooms():
+    rng = np.random.default_rng(0)
+    x, room = rng.uniform(-1, 1, 50000), rng.standard_normal((400, 2))
+    loud = reverb(x, room, normalise="energy")
+    assert np.std(loud, axis=0).max() == pytest.approx(np.std(x), rel=0.02)
+    quiet = reverb(x, room, normalise="peak")
+    assert np.abs(quiet).max() <= np.abs(x).max()
+    for end in ("energy", "peak"):  # one factor for both: the balance stays
+        y = reverb(x, room, normalise=end)
+        np.testing.assert_allclose(y * (np.abs(loud).max() / np.abs(y).max()), loud, atol=1e-9)
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), [
+    (lambda: reverb(np.ones(3, np.int16), [1.0]), TypeError, "divide int16 by 32768"),
+    (lambda: reverb([1.0, np.nan], [1.0]), ValueError, "x holds nan at frame 1"),
+    (lambda: reverb([1.0], [np.inf]), ValueError, "room holds inf at frame 0"),
+    (lambda: reverb([], [1.0]), ValueError, "no samples"),
+    (lambda: reverb([1.0], []), ValueError, "no samples"),
+    (lambda: reverb([1.0], [1.0], rate=48000, room_rate=44100), ValueError, "160, 147"),
+    (lambda: reverb(np.ones((3, 2)), np.ones((3, 3))), ValueError, "4 for true stereo"),
+    (lambda: reverb(np.ones((3, 2, 1)), [1.0]), ValueError, "frames, channels"),
+    (lambda: reverb([1.0], [0.0], normalise="peak"), ValueError, "all zeros"),
+    (lambda: reverb([1.0], [1.0], normalise="loud"), ValueError, "use None, energy or peak"),
+    (lambda: reverb([1.0], [1.0], tail="wag"), ValueError, "use keep or cut"),
+    (lambda: reverb([1.0], [1.0], gain=np.inf), ValueError, "finite"),
+    (lambda: Reverb([1.0], 2).feed(np.ones((3, 1))), ValueError, r"takes float64 \(frames, 2\)"),
+])  # fmt: skip
+def test_errors_say_what_to_do(call, kind, text):
+    with pytest.raises(kind, match=text):
+        call()
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    pytest.importorskip("soundfile")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("depth", ["16", "24", "32", "float", "double"])
+@pytest.mark.parametrize("ending", [".wav", ".flac"])
+def test_files_keep_every_bit(folder, depth, ending):
+    bits = {"16": 16, "24": 24, "32": 32, "float": 25, "double": 50}[depth]
+    full = 2 ** (bits - 1)
+    x = np.random.default_rng(0).integers(-full, full, (500, 2)) / full
+    x[0] = -1, (full - 1) / full
+    if ending == ".flac" and depth not in ("16", "24"):
+        with pytest.raises(audio.AudioError, match="FLAC holds 16 or 24 bits"):
+            audio.write(f"x{ending}", x, RATE, depth=depth)
+        return
+    assert audio.write(f"x{ending}", x, RATE, depth=depth) == audio.Clipped(0, 1.0)
+    y, rate = audio.read(f"x{ending}")
+    assert rate == RATE
+    np.testing.assert_array_equal(y, x)
+    with audio.reading(f"x{ending}") as reader:
+        assert reader.info.depth == depth
+
+
+def test_what_is_too_loud_is_clipped_and_counted(folder):
+    found = audio.write("x.wav", np.array([1.5, -1.5, 0.5, 1.0]), RATE, depth="16")
+    assert found == audio.Clipped(3, 1.5)  # 1.0 is one step above the greatest
+    assert (audio.read("x.wav")[0] * 32768).tolist() == [32767, -32768, 16384, 32767]
+
+
+@pytest.mark.parametrize("depth", ["16", "24"])
+@pytest.mark.parametrize("ending", [".wav", ".flac"])
+def test_the_command_convolves_files(folder, depth, ending, capsys):
+    rng = np.random.default_rng(0)
+    x, room = 0.1 * rng.standard_normal((70000, 1)), 0.1 * rng.standard_normal((300, 2))
+    audio.write("voice.wav", x, RATE, depth=depth)
+    audio.write("room.wav", room, RATE, depth="double")
+    call = ["reverb", "voice.wav", "room.wav", "-o", f"out{ending}", "--gain", "-6"]
+    assert cli.run(call) == 0
+    assert "2 channels at 48000 Hz" in capsys.readouterr().out
+    y, _ = audio.read(f"out{ending}")
+    voice, _ = audio.read("voice.wav")
+    wanted = 10 ** (-6 / 20) * by_definition(voice[:, None], room)
+    assert y.shape == wanted.shape
+    np.testing.assert_allclose(y, wanted, rtol=0, atol=0.51 / 2 ** (int(depth) - 1))
+    assert cli.run([*call, "--tail", "cut", "--dry", "1"]) == 0
+    assert len(audio.read(f"out{ending}")[0]) == len(x)
+    assert sorted(os.listdir()) == sorted({"voice.wav", "room.wav", f"out{ending}"})
+
+
+def test_an_identity_leaves_the_file_and_loudness_is_told(folder, capsys):
+    audio.write("voice.wav", np.random.default_rng(0).uniform(-1, 1, 999), RATE, depth="24")
+    audio.write("one.wav", np.array([1.0]), RATE, depth="float")
+    assert cli.run(["reverb", "voice.wav", "one.wav", "-o", "out.wav"]) == 0
+    np.testing.assert_array_equal(audio.read("out.wav")[0], audio.read("voice.wav")[0])
+    assert capsys.readouterr().err == ""
+    assert cli.run(["reverb", "voice.wav", "one.wav", "-o", "out.wav", "--gain", "6"]) == 0
+    told = capsys.readouterr().err
+    assert "samples beyond full scale were clipped" in told
+    gain = told.split("--gain ")[1].split(" or")[0]
+    assert cli.run(["reverb", "voice.wav", "one.wav", "-o", "out.wav", "--gain", gain]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def damaged():
+    """Write files that are broken in one way each, and return what is said of them."""
+    x = np.random.default_rng(0).uniform(-1, 1, (1000, 2))
+    audio.write("whole.wav", x, RATE, depth="16")
+    audio.write("whole.flac", x, RATE, depth="16")
+    audio.write("nan.wav", np.array([0.0, np.nan]), RATE, depth="float")
+    content, flac = Path("whole.wav").read_bytes(), Path("whole.flac").read_bytes()
+    files = {
+        "cut.wav": (content[:2000], "cut short"),
+        "header.wav": (content[:44], "cut short: 0 of"),
+        "head.wav": (content[:20], "no WAV or FLAC"),
+        "text.wav": (b"these are words", "no WAV or FLAC"),
+        "empty.wav": (b"", "no WAV or FLAC"),
+        "noise.flac": (os.urandom(999), "no WAV or FLAC"),
+        "cut.flac": (flac[: len(flac) // 2], "damaged|no WAV or FLAC"),
+        "none.wav": (content[:40] + b"\0\0\0\0", "no samples"),
+    }
+    for name, (data, _) in files.items():
+        Path(name).write_bytes(data)
+    texts = {name: text for name, (_, text) in files.items()}
+    return texts | {"nan.wav": "frame 1 of channel 1 is nan", "missing.wav": "No such file"}
+
+
+def test_damaged_files_are_errors_of_one_line(folder, capsys):
+    texts = damaged()
+    audio.write("room.wav", np.array([1.0, 0.5]), RATE)
+    for name, text in texts.items():
+        for pair in ((name, "room.wav"), ("whole.wav", name)):
+            assert cli.run(["reverb", *pair, "-o", "out.wav"]) == 2, name
+            told = capsys.readouterr().err
+            assert told.count("\n") == 1, told
+            assert re.search(text, told), told
+            assert name in told
+    assert not [name for name in os.listdir() if name.startswith((".faltung", "out"))]
+
+
+def test_wrong_names_and_wrong_pairs(folder, capsys):
+    for name, rate in (("a.wav", 48000), ("b.wav", 44100)):
+        audio.write(name, np.ones((9, 2)), rate)
+    audio.write("three.wav", np.ones((9, 3)), RATE)
+    for words, text in (
+        (("a.wav", "b.wav", "-o", "out.wav"), r"resample_poly\(room, 160, 147\)"),
+        (("a.wav", "three.wav", "-o", "out.wav"), "do not go together"),
+        (("a.wav", "a.wav", "-o", "out.mp3"), "use .wav or .flac"),
+        (("a.wav", "a.wav", "-o", "no/out.wav"), "create it first"),
+        (("a.wav", "a.wav", "-o", "out.flac", "--depth", "float"), "FLAC holds"),
+    ):
+        assert cli.run(["reverb", *words]) == 2
+        assert re.search(text, capsys.readouterr().err)
+    os.rename("a.wav", "a.raw")  # what it holds counts, not its name
+    assert cli.run(["reverb", "a.raw", "a.raw", "-o", "out.wav"]) == 0
+
+
+def test_without_soundfile_an_extra_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    out = str(tmp_path / "out.wav")
+    assert cli.run(["reverb", str(tmp_path / "a.wav"), "b.wav", "-o", out]) == 2
+    assert "pip install 'faltung[audio]'" in capsys.readouterr().err
+
+
+# ---- pipes -----------------------------------------------------------------------------------
+
+
+def piped(*words, data=b"", **options):
+    command = [sys.executable, "-m", "faltung", "stream", *words]
+    return subprocess.run(command, input=data, capture_output=True, timeout=60, **options)
+
+
+def test_pipes_give_what_convolve_gives():
+    import faltung
+
+    x = np.random.default_rng(0).integers(-99, 99, (30000, 2)).astype(">i2")
+    words = ("--dtype", ">i2", "--channels", "2", "--boundary", "reflect")
+    done = piped("-k", "[1,2,-3,4]", *words, data=x.tobytes())
+    assert done.stderr == b""
+    wanted = faltung.convolve(x, [1, 2, -3, 4], axes=0, boundary="reflect")
+    np.testing.assert_array_equal(
+        np.frombuffer(done.stdout, wanted.dtype.newbyteorder(">")).reshape(-1, 2), wanted
+    )
+
+
+def test_rows_go_through_pipes():
+    import faltung
+
+    x = np.random.default_rng(0).integers(0, 255, (40, 30, 3)).astype(np.uint8)
+    k = [[1, 2, 1], [0, 1, 0]]
+    words = ("--dtype", "uint8", "--width", "30", "--channels", "3", "--boundary", "edge")
+    done = piped("-k", str(k), *words, data=x.tobytes())
+    wanted = faltung.convolve(x, k, axes=(0, 1), boundary="edge")
+    got = np.frombuffer(done.stdout, wanted.dtype).reshape(wanted.shape)
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_results_come_as_soon_as_they_are_known():
+    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]", "--dtype", "uint8"]
+    with subprocess.Popen(
+        [*command, "--mode", "full", "--result-dtype", "uint8"], stdin=-1, stdout=-1, bufsize=0
+    ) as process:
+        for sent, wanted in ((b"\1\2", b"\1\3"), (b"\3", b"\5")):
+            process.stdin.write(sent)
+            assert process.stdout.read(len(wanted)) == wanted
+        process.stdin.close()
+        assert process.stdout.read() == b"\3"
+
+
+@pytest.mark.parametrize(("words", "data", "text"), [
+    (("-k", "[1,2]"), b"abcde", "middle of a sample: 1 of 4 bytes"),
+    (("-k", "[1,2]", "--dtype", "words"), b"", "is no dtype"),
+    (("-k", "[1,2]", "--dtype", "U4"), b"", "not of numbers"),
+    (("-k", "sobel.x"), b"", "a kernel of one axis"),
+    (("-k", "[1,2]", "--width", "4"), b"", "a kernel of one axis"),
+    (("-k", "[1,2]", "--boundary", "wrap"), b"", "does not know yet"),
+    (("-k", "[1,2,3]", "--latency", "0"), b"", "an int of at least 1"),
+    (("-k", "[1,1]", "--dtype", "uint8", "--result-dtype", "uint8"), b"\xff\xff", "holds 0 to 255"),
+])  # fmt: skip
+def test_mistakes_in_pipes_are_one_line(words, data, text):
+    done = piped(*words, data=data)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert text.encode() in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs an endless file")
+def test_closed_pipes_are_quiet():
+    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]"]
+    with open("/dev/zero", "rb") as endless:
+        process = subprocess.Popen(command, stdin=endless, stdout=-1, stderr=-1)
+        assert process.stdout.read(8) == bytes(8)
+        process.stdout.close()
+        assert process.wait(30) == 1
+        assert process.stderr.read() == b""
+        process.stderr.close()
+
+
+def test_a_response_is_a_kernel(folder):
+    audio.write("room.wav", np.array([1.0, 0.0, 0.5]), RATE, depth="float")
+    x = np.arange(5, dtype=np.float32)
+    done = piped("-k", "room.wav", data=x.tobytes())
+    assert np.frombuffer(done.stdout, np.float32).tolist() == [0, 1, 2, 3.5, 5]
