@@ -15,7 +15,7 @@ READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 
 
 @click.command("stream")
-@kernel_option
+@kernel_option("a pipe into another `faltung stream` applies another one.")
 @click.option(
     "--dtype",
     default="float32",
