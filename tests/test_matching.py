@@ -1,6 +1,7 @@
 """Template matching against its definition and other libraries; peaks between the samples."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -98,6 +99,35 @@ def test_low_contrast_far_from_the_mean_is_still_found():
     assert scores[400] == pytest.approx(wanted, abs=1e-6)
 
 
+def exactly(window, template, centred):
+    """Return the definition in whole numbers, which hold every float's value."""
+    w, t = ([Fraction(v) for v in values.tolist()] for values in (window, template))
+    if centred:
+        w = [v - sum(w) / len(w) for v in w]
+        t = [v - sum(t) / len(t) for v in t]
+    top = sum(a * b for a, b in zip(w, t, strict=True))
+    square = top * top / (sum(a * a for a in w) * sum(b * b for b in t))
+    return math.copysign(math.sqrt(square), top)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize(("great", "small", "level"), [
+    (1, 1, 1e12), (1e6, 1e-6, 0), (1e10, 1e-3, 0), (1e10, 1e-6, 0), (1e200, 1e-200, 0),
+    (1e307, 1e-310, 0), (1e-310, 5e-324, 0),
+])  # fmt: skip
+def test_every_score_is_exact_to_a_millionth_whatever_stands_elsewhere(
+    great, small, level, centred
+):
+    rng = np.random.default_rng(16)
+    parts = great * (1 + rng.standard_normal(30)), small * rng.integers(-9, 9, 40)
+    x = level + np.concatenate(parts)
+    template = level + rng.standard_normal(8)
+    scores = match(x, template, centred=centred)
+    windows = np.lib.stride_tricks.sliding_window_view(x, 8)
+    wanted = [exactly(window, template, centred) for window in windows]
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-6)
+
+
 def test_brightness_and_contrast_do_not_matter_and_the_negative_scores_minus_1():
     rng = np.random.default_rng(10)
     x = rng.standard_normal(50)
@@ -159,6 +189,12 @@ def test_the_matched_filter_is_in_units_of_the_noise():
     assert found[30] == pytest.approx(turn * math.sqrt(50))
     wanted = np.correlate(z, chirp, "valid") / math.sqrt(50)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_in_units_of_next_to_no_noise_the_output_is_infinite_without_a_warning():
+    found = matched_filter([0.0, 3.0, 4.0], [3.0, 4.0], noise=5e-324)
+    np.testing.assert_array_equal(found, [math.inf, math.inf])
 
 
 @pytest.mark.parametrize("by", [-0.4, -0.1, 0.0, 0.25, 0.5])

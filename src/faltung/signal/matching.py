@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,11 +14,14 @@ from faltung.geometry import MODES, Axis, default_anchor
 from faltung.ops import correlate, plan
 from faltung.problem import boundaries, convolved_axes, fill_for
 from faltung.signal.ages import positive
+from faltung.signal.scaling import exponent, largest_of, scaled
 from faltung.signal.shifting import gathered
 
 CERTAIN = 1e-6  # scores whose rounding might exceed this are computed once more, each by itself
-FLAT = 8 * float(np.finfo(float).eps)  # of the greatest magnitude: contrast that is rounding
+EPS = float(np.finfo(float).eps)
+FLAT = 8 * EPS  # of the greatest magnitude: contrast that is rounding
 AT_ONCE = 1 << 22  # samples of windows that are looked at one by one
+STRETCH = 1 << 14  # scores that are worked out together, while they are in cache
 
 
 def match(
@@ -43,8 +46,9 @@ def match(
 
     Every score lies within -1 and 1 and within 1e-6 of the exact one, mostly far nearer: windows
     for which the bounds of the sums over all windows at once do not promise that are computed each
-    by itself. A window without contrast, one whose deviations from its mean are rounding (at most 8
-    units in the last place of its greatest magnitude, in the root mean square), scores 0.
+    by itself, from the samples as they were given. A window without contrast, one whose deviations
+    from its mean are rounding (at most 8 units in the last place of its greatest magnitude, in the
+    root mean square), scores 0.
 
     Parameters
     ----------
@@ -88,21 +92,13 @@ def match(
     template, weights = checked_template(template, mask)
     along = convolved_axes(axes, x.shape, template.shape)
     laid = laid_out(x, template.shape, along, mode, boundary, fill_value)
-    there = np.isfinite(laid)
-    # about the mean and scaled, sums of squares neither overflow nor lose much
-    laid = laid / (float(np.max(np.abs(laid), where=there, initial=0)) or 1.0)
-    middle = float(np.mean(laid, where=there)) if centred and there.any() else 0.0
-    scale = float(np.max(np.abs(laid - middle), where=there, initial=0)) or 1.0
-    values = np.where(there, (laid - middle) / scale, np.nan)
     kernel, total = unit(template, weights, centred)
-    scores = at_once(values, kernel, weights, total, centred, abs(middle) / scale)
+    scores = at_once(laid, kernel, weights, total, centred)
     if np.isinf(scores).any():
-        scores[np.isinf(scores) & even(values, kernel.shape, centred)] = 0
-    doubtful = np.argwhere(np.isinf(scores))
-    if doubtful.size:
-        one_by_one(values, kernel, weights, total, centred, middle / scale, scores, doubtful)
+        scores[np.isinf(scores) & even(laid, kernel.shape, centred)] = 0
+        one_by_one(laid, kernel, weights, total, centred, scores, np.argwhere(np.isinf(scores)))
     last = range(x.ndim - len(along), x.ndim)
-    return np.ascontiguousarray(np.moveaxis(np.clip(scores, -1, 1, out=scores), last, along))
+    return np.ascontiguousarray(np.moveaxis(scores, last, along))
 
 
 def matched_filter(
@@ -134,7 +130,7 @@ def matched_filter(
     Returns
     -------
     ndarray
-        float64 or complex128.
+        float64 or complex128; infinite where it is beyond every float.
 
     Raises
     ------
@@ -162,7 +158,8 @@ def matched_filter(
         x.astype(np.result_type(x, np.float64)), kernel, mode=mode, boundary=boundary,
         fill_value=fill_value, axes=axes, conjugate=wide is np.complex128,
     )  # fmt: skip
-    return y / noise
+    with np.errstate(over="ignore", invalid="ignore"):
+        return y / noise
 
 
 # ---- arguments -------------------------------------------------------------------------------
@@ -176,7 +173,7 @@ def real_array(value: Any, name: str) -> Array:
             f"{name} must be real numbers along at least one axis; got {array.dtype} of shape "
             f"{array.shape}."
         )
-    return array.astype(float)
+    return array.astype(float, copy=False)
 
 
 def checked_template(template: Any, mask: Any) -> tuple[Array, Array]:
@@ -233,104 +230,137 @@ def laid_out(
 def unit(template: Array, weights: Array, centred: bool) -> tuple[Array, float]:
     """Return the taps that give the score's numerator over its template's part, and the weight."""
     total = math.fsum(weights.ravel())
-    largest = float(np.abs(template[weights > 0]).max())
-    scaled = template / (largest or 1.0)
+    taps = scaled(template, -exponent(largest_of(template[weights > 0])))
     if centred:
-        scaled = scaled - math.fsum((weights * scaled).ravel()) / total
+        taps = taps - math.fsum((weights * taps).ravel()) / total
         # what is left of the mean after rounding goes, too
-        scaled = scaled - math.fsum((weights * scaled).ravel()) / total
-    norm = math.sqrt(math.fsum((weights * scaled**2).ravel()))
+        taps = taps - math.fsum((weights * taps).ravel()) / total
+    norm = math.sqrt(math.fsum((weights * taps**2).ravel()))
     if norm <= FLAT * math.sqrt(total):
         what = "without contrast" if centred else "of zeros"
         raise ValueError(f"the template is one {what}, which nothing can be like; give another.")
-    return weights * scaled / norm, total
+    return weights * taps / norm, total
 
 
 # ---- scores ----------------------------------------------------------------------------------
 
 
-def bounded(
-    values: Array, taps: Array, magnitudes: Array | float, norm: float
-) -> tuple[Array, Any]:
-    """Return a correlation inside of the input, and a bound on its error for each output.
+def about_the_mean(laid: Array, centred: bool) -> tuple[Array, bool]:
+    """Return samples below 1 in magnitude, or 2 with their mean off, and whether all are finite.
 
-    ``magnitudes`` is at least the same correlation of magnitudes.
+    Others become NaN. Each is rounded once, by a part of what it becomes, so that sums over windows
+    are as exact as if it had been given so.
     """
-    chosen = plan(values.shape, values.dtype, taps, operation="correlate", mode="valid")
-    bound = chosen.error_bound
-    if chosen.error_unit == "(|k| * |x|)":
-        return chosen(values), bound * magnitudes
-    return chosen(values), bound * float(np.linalg.norm(taps)) * norm
+    finite = math.isfinite(largest_of(laid))
+    if finite:
+        values = scaled(laid, -exponent(largest_of(laid)))
+        if centred and values.size:
+            values -= values.mean()
+        return values, True
+    there = np.isfinite(laid)
+    values = scaled(np.where(there, laid, 0), -exponent(largest_of(laid[there])))
+    if centred and there.any():
+        values -= values[there].mean()
+    values[~there] = np.nan
+    return values, False
 
 
-def at_once(
-    values: Array, kernel: Array, weights: Array, total: float, centred: bool, middle: float
-) -> Array:
+def at_once(laid: Array, kernel: Array, weights: Array, total: float, centred: bool) -> Array:
     """Return the scores, infinite where rounding might tell and NaN where a sample is missing."""
-    eps = float(np.finfo(float).eps)
-    known = np.where(np.isnan(values), 0, values)
-    squares = known * known
+    values, finite = about_the_mean(laid, centred)
+    known = values if finite else np.nan_to_num(values, nan=0.0)
+    like = plan(values.shape, values.dtype, kernel, operation="correlate", mode="valid")
     box = plan(values.shape, values.dtype, weights, operation="correlate", mode="valid")
-    energy = box(np.where(np.isnan(values), np.nan, squares))
-    if box.error_unit == "(|k| * |x|)":
-        energy_error = box.error_bound * energy
-    else:
-        both = float(np.linalg.norm(weights)) * float(np.linalg.norm(squares))
-        energy_error = np.full(energy.shape, box.error_bound * both)
-    norm = float(np.linalg.norm(known))
-    size = np.sqrt(np.maximum(energy, 0) + energy_error)
-    top, top_error = bounded(values, kernel, size, norm)
-    spread, spread_error = energy, energy_error + 4 * eps * energy
-    if centred:
-        sums, sums_error = bounded(values, weights, math.sqrt(total) * size, norm)
-        spread = energy - sums * sums / total
-        spread_error = spread_error + 4 * np.abs(sums) * sums_error / total + 4 * eps * energy
-    with np.errstate(all="ignore"):
-        root = np.sqrt(np.maximum(spread, 0))
-        scores = top / root
-        error = (top_error + 4 * eps * size) / root + spread_error / spread
-        certain = (spread > 0) & (error <= CERTAIN)
-        certain &= root > FLAT * math.sqrt(total) * (1 + middle)  # or it may be flat
-    return np.where(np.isnan(energy), np.nan, np.where(certain, scores, np.inf))
+    scores = like(known)
+    sums = box(known) if centred else None
+    top_error = part_and_rest(like, kernel, known)
+    sums_error = part_and_rest(box, weights, known)
+    squares = np.multiply(values, values, out=values)  # in which a NaN stays
+    energy = box(squares)
+    energy_error = part_and_rest(box, weights, squares if finite else np.nan_to_num(squares))
+    bounds = Bounds(top_error, sums_error, energy_error, total)
+    flat, flat_energy = scores.ravel(), energy.ravel()
+    flat_sums = None if sums is None else sums.ravel()
+    for first in range(0, flat.size, STRETCH):
+        part = slice(first, first + STRETCH)
+        some = None if flat_sums is None else flat_sums[part]
+        flat[part] = bounds.scores(flat[part], flat_energy[part], some)
+    return flat.reshape(scores.shape)
 
 
-def even(values: Array, taps: tuple[int, ...], centred: bool) -> Array:
+def part_and_rest(chosen: Any, taps: Array, values: Array) -> tuple[float, float]:
+    """Return a bound on errors: so much of the sum of magnitudes, and so much everywhere."""
+    if chosen.error_unit == "(|k| * |x|)":
+        return chosen.error_bound, 0.0
+    norm = float(np.linalg.norm(taps)) * float(np.linalg.norm(values.ravel()))
+    return 0.0, chosen.error_bound * norm
+
+
+class Bounds(NamedTuple):
+    """Of the errors of sums over windows: a part of their magnitudes, and so much everywhere."""
+
+    top: tuple[float, float]
+    sums: tuple[float, float]
+    energy: tuple[float, float]
+    total: float
+
+    def scores(self, top: Array, energy: Array, sums: Array | None) -> Array:
+        """Return scores of windows from their sums, infinite where these do not tell enough."""
+        energy_error = self.energy[0] * energy + self.energy[1]
+        size = np.sqrt(np.maximum(energy, 0) + energy_error)
+        spread, spread_error = energy, energy_error + 4 * EPS * energy
+        if sums is not None:
+            sums_error = self.sums[0] * math.sqrt(self.total) * size + self.sums[1]
+            spread = energy - sums * sums / self.total
+            spread_error += 4 * np.abs(sums) * sums_error / self.total + 4 * EPS * energy
+        with np.errstate(all="ignore"):
+            root = np.sqrt(np.maximum(spread, 0))
+            error = ((self.top[0] + 4 * EPS) * size + self.top[1]) / root + spread_error / spread
+            # a window of less contrast may be flat
+            certain = (error <= CERTAIN) & (root > FLAT * math.sqrt(self.total))
+            scores = np.clip(top / root, -1, 1)
+        scores[~certain] = np.inf
+        scores[np.isnan(energy)] = np.nan
+        return scores
+
+
+def even(laid: Array, taps: tuple[int, ...], centred: bool) -> Array:
     """Return which windows are all one number, or all 0: counts of steps in them tell exactly."""
     if not centred:
-        return np.asarray(correlate(values != 0, np.ones(taps, np.int64), mode="valid") == 0)
+        return np.asarray(correlate(laid != 0, np.ones(taps, np.int64), mode="valid") == 0)
     found: Array | bool = True
     for axis, along in enumerate(taps):
         if along > 1:
-            changes = np.diff(values, axis=axis - len(taps)) != 0
+            changes = np.diff(laid, axis=axis - len(taps)) != 0
             pairs = [n - (number == axis) for number, n in enumerate(taps)]
             found = found & (correlate(changes, np.ones(pairs, np.int64), mode="valid") == 0)
     return np.asarray(found)
 
 
 def one_by_one(
-    values: Array,
+    laid: Array,
     kernel: Array,
     weights: Array,
     total: float,
     centred: bool,
-    middle: float,
     scores: Array,
     places: Array,
 ) -> None:
-    """Compute scores from the windows themselves, in two passes; ``middle`` was taken off."""
+    """Compute scores from the windows themselves, in two passes, each scaled by itself."""
     rank = kernel.ndim
-    windows = sliding_window_view(values, kernel.shape, tuple(range(-rank, 0)))
+    windows = sliding_window_view(laid, kernel.shape, tuple(range(-rank, 0)))
     inner = tuple(range(1, rank + 1))
     for first in range(0, len(places), max(1, AT_ONCE // kernel.size)):
         some = tuple(places[first : first + max(1, AT_ONCE // kernel.size)].T)
-        window = windows[some]
-        counted = np.where(weights > 0, window, 0)
-        greatest = np.max(np.abs(window + middle), axis=inner, where=weights > 0, initial=0)
+        window = np.where(weights > 0, windows[some], 0)
+        greatest = np.max(np.abs(window), axis=inner, keepdims=True)
+        powers = np.frexp(greatest)[1]
+        window = np.ldexp(window, -powers)
+        greatest = np.ldexp(greatest, -powers).reshape(-1)
         if centred:
-            means = (weights * counted).sum(axis=inner, keepdims=True) / total
-            counted = counted - means
-            counted = counted - (weights * counted).sum(axis=inner, keepdims=True) / total
-        root = np.sqrt((weights * counted**2).sum(axis=inner))
+            window = window - (weights * window).sum(axis=inner, keepdims=True) / total
+            window = window - (weights * window).sum(axis=inner, keepdims=True) / total
+        root = np.sqrt((weights * window**2).sum(axis=inner))
         flat = root <= FLAT * math.sqrt(total) * greatest
-        top = (kernel * counted).sum(axis=inner)
-        scores[some] = np.where(flat, 0.0, top / np.where(flat, 1.0, root))
+        top = (kernel * window).sum(axis=inner)
+        scores[some] = np.where(flat, 0.0, np.clip(top / np.where(flat, 1.0, root), -1, 1))
