@@ -107,6 +107,15 @@ class Taps:
         with np.errstate(all="ignore"):  # of infinite taps, and of great ones
             return float(np.abs(self.array.astype(wide)).sum())
 
+    @cached_property
+    def norm(self) -> float:
+        """The square root of the sum of the taps' squared magnitudes, none of which underflows."""
+        sizes = np.abs(self.array.astype(np.complex128).ravel())
+        top = float(sizes.max(initial=0))
+        # a power of two, so that the division is exact
+        unit = math.ldexp(1, max(-1021, math.frexp(top)[1])) if 0 < top < math.inf else 1.0
+        return float(np.linalg.norm(sizes / unit)) * unit
+
     def __getstate__(self) -> dict[str, Any]:
         return stored(self)
 
