@@ -22,8 +22,9 @@ from faltung.geometry import MODES, OPERATIONS, Axis
 from faltung.planner import Plan
 from faltung.problem import Problem, Taps, boundaries, convolved_axes, lengths, per_axis
 
+MOST_TRIALS = 200  # the likely ones come first
 ENTRY = 32  # bytes that making an entry takes besides its value
-MOST_TAPS = 2000  # of a kernel as long as the input reaches, where the middle row tells too little
+MOST_TAPS = 500  # of a kernel as long as the input reaches, where the middle row tells too little
 
 
 def check_linear(problem: Problem) -> None:
@@ -151,9 +152,10 @@ def from_matrix(
 
     The way back from :meth:`Plan.matrix <faltung.Plan.matrix>`. What is not given is looked for:
     the shape of the outputs, mode, stride and boundary. The middle row tells how far the kernel
-    reaches, and its taps are those of least squares over all entries. Kernels that reach further
-    than the middle row shows are looked for among those as long as the input allows, up to 2,000
-    taps; ``size`` helps there. Several convolutions may have the same matrix (a valid one may
+    reaches, and its taps are those of least squares over the outputs that no boundary touches, or
+    over all where it touches each. Kernels that reach further
+    than the middle row shows are looked for among those as long as the input allows, up to 500
+    taps; ``size`` and the other options help there, as no more than 200 convolutions are tried. Several convolutions may have the same matrix (a valid one may
     be a full one of a shorter input; a kernel may begin with zeros): the first found is told.
 
     Parameters
@@ -222,13 +224,7 @@ def from_matrix(
         tolerance_for(given.dtype) if tolerance is None else float(tolerance),
         max_memory,
     )
-    best: Trial | None = None
-    for problem in search.problems():
-        trial = search.fit(problem)
-        if best is None or (trial.exact, -trial.residual) > (best.exact, -best.residual):
-            best = trial
-        if trial.exact:
-            break
+    best = search.best()
     if best is None:
         raise ValueError(
             f"no convolution of an input {sizes} has {given.shape[0]} outputs in "
@@ -251,6 +247,7 @@ class Trial:
     exact: bool
     residual: float
     difference: tuple[int, int, Any, Any] | None
+    within: bool  # whether outputs differ that no boundary touches
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,8 +264,8 @@ class Search:
     tolerance: float
     max_memory: int
 
-    def problems(self) -> Iterator[Problem]:
-        """Yield the correlations that the matrix may be, the taps still 0, the likely ones first."""
+    def geometries(self) -> Iterator[tuple[Axis, ...]]:
+        """Yield the geometries that the matrix may have, the likely ones first."""
         batch = math.prod(n for a, n in enumerate(self.shape) if a not in self.axes)
         rows = self.matrix.shape[0]
         if rows == 0 or rows % batch:
@@ -277,9 +274,10 @@ class Search:
         for whole in (False, True):
             for counts in factors(rows // batch, len(self.axes)):
                 for geometry in self._geometries(counts, whole):
-                    if geometry not in seen and math.prod(a.taps for a in geometry) <= MOST_TAPS:
+                    few = not whole or math.prod(a.taps for a in geometry) <= MOST_TAPS
+                    if few and geometry not in seen:
                         seen.add(geometry)
-                        yield from self._continued(geometry)
+                        yield geometry
 
     def _geometries(self, counts: tuple[int, ...], whole: bool) -> Iterator[tuple[Axis, ...]]:
         """Yield what the middle row and its neighbours allow for these numbers of outputs."""
@@ -290,12 +288,16 @@ class Search:
             if self.stride is not None:
                 strides.append({self.stride[n]})
                 continue
-            beside = tuple(m + (a == n) for a, m in enumerate(middle))
-            steps = {1, self.shape[self.axes[n]] if count == 1 else 1}
+            steps = {1}
             if count > 1:
+                beside = tuple(m + (a == n) for a, m in enumerate(middle))
                 other = self._support(counts, beside)
                 steps |= {b[n] - a[n] for a, b in zip((low, high), other, strict=True)}
-            strides.append({step for step in steps if step > 0})
+            steps = {step for step in steps if step > 0}
+            if steps == {1}:  # the ends may hide what the stride is
+                size = self.shape[self.axes[n]]
+                steps |= {s for s in range(1, size + 1) if s <= 4 or -(-size // s) == count}
+            strides.append(steps)
         for mode in self.modes:
             for stride in itertools.product(*(sorted(s, reverse=True) for s in strides)):
                 axes = []
@@ -324,8 +326,8 @@ class Search:
             tuple(int(pick(samples[axis])) for axis in self.axes) for pick in (np.min, np.max)
         )  # type: ignore[return-value]
 
-    def _continued(self, geometry: tuple[Axis, ...]) -> Iterator[Problem]:
-        """Yield the problem with every boundary that makes a difference."""
+    def continued(self, geometry: tuple[Axis, ...]) -> Iterator[Problem]:
+        """Yield the correlation with every boundary that makes a difference, its taps still 0."""
         choices: list[tuple[str, ...]] = []
         for n, axis in enumerate(geometry):
             low, high = axis.span(0, axis.count)
@@ -348,8 +350,26 @@ class Search:
                 Arithmetic(self.matrix.dtype.name, self.matrix.dtype.name),
             )
 
+    def best(self) -> Trial | None:
+        """Return the first trial that is exact, or the nearest of all."""
+        best: Trial | None = None
+        tried = 0
+        for geometry in self.geometries():
+            for problem in self.continued(geometry):
+                if tried == MOST_TRIALS:
+                    return best
+                tried += 1
+                trial = self.fit(problem)
+                if best is None or (trial.exact, -trial.residual) > (best.exact, -best.residual):
+                    best = trial
+                if trial.exact:
+                    return best
+                if trial.within:  # no boundary mends that
+                    break
+        return best
+
     def fit(self, problem: Problem) -> Trial:
-        """Fit the taps by least squares, and compare."""
+        """Fit the taps, to the outputs that no boundary touches where there are any; compare."""
         taps = np.arange(problem.taps.size)
         needed = math.prod(problem.result_shape) * taps.size * 2 * ENTRY
         if needed > self.max_memory:
@@ -358,15 +378,17 @@ class Search:
                 f"max_memory={self.max_memory:,}; give that many, or mode, stride and size."
             )
         columns = footprints(problem, taps)
-        rows, tap = np.nonzero(columns != FILL)
-        places, pair = np.unique(
-            rows * self.matrix.shape[1] + columns[rows, tap], return_inverse=True
-        )
+        constant = replace(problem, boundary=("constant",) * len(problem.boundary))
+        inside = (footprints(constant, taps) != FILL).all(axis=1)
+        used = columns != FILL
+        used[~inside] &= not inside.any()
+        rows, tap = np.nonzero(used)
+        width = self.matrix.shape[1]
+        places, pair = np.unique(rows * width + columns[rows, tap], return_inverse=True)
         design = sparse.csr_array(
             (np.ones(tap.size), (pair.ravel(), tap)), shape=(places.size, taps.size)
         )
-        entries = np.asarray(self.matrix[places // self.matrix.shape[1],
-                                         places % self.matrix.shape[1]]).ravel()  # fmt: skip
+        entries = np.asarray(self.matrix[places // width, places % width]).ravel()
         gram = (design.T @ design).toarray()
         found = np.linalg.lstsq(gram, design.T @ entries, rcond=None)[0]
         fitted = replace(problem, taps=Taps.of(found.reshape(problem.taps.shape)))
@@ -376,10 +398,10 @@ class Search:
         residual = float(np.linalg.norm(rest.data) / np.linalg.norm(self.matrix.data))
         wrong = np.abs(rest.data) > self.tolerance * scale
         if not wrong.any():
-            return Trial(fitted, True, residual, None)
+            return Trial(fitted, True, residual, None, False)
         row, column = min(zip(rest.row[wrong].tolist(), rest.col[wrong].tolist(), strict=True))
         difference = row, column, self.matrix[row, column], other[row, column]
-        return Trial(fitted, False, residual, difference)
+        return Trial(fitted, False, residual, difference, bool(inside[rest.row[wrong]].any()))
 
 
 def along(
