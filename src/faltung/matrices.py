@@ -24,7 +24,7 @@ from faltung.problem import Problem, Taps, boundaries, convolved_axes, lengths, 
 
 MOST_TRIALS = 200  # the likely ones come first
 ENTRY = 32  # bytes that making an entry takes besides its value
-MOST_TAPS = 500  # of a kernel as long as the input reaches, where the middle row tells too little
+MOST_TAPS = 1000  # of a kernel that is looked for
 
 
 def check_linear(problem: Problem) -> None:
@@ -153,10 +153,10 @@ def from_matrix(
     The way back from :meth:`Plan.matrix <faltung.Plan.matrix>`. What is not given is looked for:
     the shape of the outputs, mode, stride and boundary. The middle row tells how far the kernel
     reaches, and its taps are those of least squares over the outputs that no boundary touches, or
-    over all where it touches each. Kernels that reach further
-    than the middle row shows are looked for among those as long as the input allows, up to 500
-    taps; ``size`` and the other options help there, as no more than 200 convolutions are tried. Several convolutions may have the same matrix (a valid one may
-    be a full one of a shorter input; a kernel may begin with zeros): the first found is told.
+    over all where it touches each. Kernels that reach further than the middle row shows are looked
+    for among those as long as the input allows; none has more than 1,000 taps, and no more than
+    200 convolutions are tried: ``size`` and the other options help. Several convolutions may have
+    the same matrix (a kernel may begin with zeros): the first that is found is told.
 
     Parameters
     ----------
@@ -264,20 +264,20 @@ class Search:
     tolerance: float
     max_memory: int
 
-    def geometries(self) -> Iterator[tuple[Axis, ...]]:
-        """Yield the geometries that the matrix may have, the likely ones first."""
+    def geometries(self) -> list[tuple[Axis, ...]]:
+        """Return the geometries that the matrix may have; those with the fewest taps come first."""
         batch = math.prod(n for a, n in enumerate(self.shape) if a not in self.axes)
         rows = self.matrix.shape[0]
         if rows == 0 or rows % batch:
-            return
-        seen = set()
+            return []
+        found: dict[tuple[Axis, ...], tuple[bool, int]] = {}
         for whole in (False, True):
             for counts in factors(rows // batch, len(self.axes)):
                 for geometry in self._geometries(counts, whole):
-                    few = not whole or math.prod(a.taps for a in geometry) <= MOST_TAPS
-                    if few and geometry not in seen:
-                        seen.add(geometry)
-                        yield geometry
+                    size = math.prod(axis.taps for axis in geometry)
+                    if size <= MOST_TAPS:
+                        found.setdefault(geometry, (whole, size))
+        return sorted(found, key=lambda geometry: found[geometry])
 
     def _geometries(self, counts: tuple[int, ...], whole: bool) -> Iterator[tuple[Axis, ...]]:
         """Yield what the middle row and its neighbours allow for these numbers of outputs."""
