@@ -174,7 +174,9 @@ def test_large_kernels_go_through_transforms(operation, options, dtype):
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
-@pytest.mark.parametrize("stride, dilation, pad", [(1, 1, False), (2, 1, True), (3, 2, False)])
+@pytest.mark.parametrize(("stride", "dilation", "pad"), [
+    (1, 1, False), (2, 1, True), (3, 2, False),
+])  # fmt: skip
 def test_torch(dims, stride, dilation, pad):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     rng = np.random.default_rng(dims)
@@ -196,7 +198,7 @@ def test_torch(dims, stride, dilation, pad):
     np.testing.assert_allclose(dk, kt.grad.numpy()[0, 0], atol=1e-11)
 
 
-@pytest.mark.parametrize("how, name", [("circular", "wrap"), ("reflect", "reflect"),
+@pytest.mark.parametrize(("how", "name"), [("circular", "wrap"), ("reflect", "reflect"),
                                        ("replicate", "edge")])  # fmt: skip
 def test_torch_with_boundaries_and_complex_numbers(how, name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -235,7 +237,7 @@ def test_an_empty_input_has_empty_gradients():
     assert dk.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("call, error, words", [
+@pytest.mark.parametrize(("call", "error", "words"), [
     (lambda: faltung.vjp([1, 2, 3], [1, 2]), TypeError, "has no gradient"),
     (lambda: faltung.vjp([1.0, 2.0], [1.0])[1]([1.0]), ValueError, "dy has shape"),
     (lambda: faltung.vjp([1.0, 2.0], [1.0])[1]([1j, 0]), TypeError, "dy is complex128"),

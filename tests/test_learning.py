@@ -62,7 +62,8 @@ def test_every_filter_is_recovered(geometry, operation, method, complex_, seed):
             before, after, taps, operation=operation, method=method, **options
         )
     except ValueError as error:  # too few outputs, or taps that always fall onto the same sample
-        assert "ridge" in str(error)
+        if "ridge" not in str(error):
+            raise
         return
     if learnt.condition < 1e4:
         np.testing.assert_allclose(learnt.kernel, k, atol=1e-6 * np.abs(k).max())
@@ -143,7 +144,7 @@ RAMP = np.arange(20.0)
 HOLE = np.where(RAMP == 7, np.nan, RAMP)
 
 
-@pytest.mark.parametrize("call, words", [
+@pytest.mark.parametrize(("call", "words"), [
     (lambda: faltung.learn_kernel(RAMP, RAMP[1:], 3), "gives \\(20,\\)"),
     (lambda: faltung.learn_kernel(HOLE, RAMP, 3), "before holds NaN or infinities, 1 of 20"),
     (lambda: faltung.learn_kernel([RAMP, RAMP], [RAMP, HOLE], 3), "after\\[1\\] holds NaN"),
@@ -160,3 +161,33 @@ HOLE = np.where(RAMP == 7, np.nan, RAMP)
 def test_errors_say_what_to_do(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_command_learns_from_files(tmp_path, capsys):
+    from faltung import cli
+
+    edges, out = tmp_path / "edges.png", tmp_path / "k.npy"
+    arguments = ["filter", str(PHOTOGRAPH), "--kernel", "edge", "-o", str(edges)]
+    assert cli.run(arguments) == 0
+    assert cli.run(["learn", str(PHOTOGRAPH), str(edges), "--size", "3x3", "-o", str(out)]) == 0
+    np.testing.assert_allclose(np.load(out), EDGE, atol=1e-6)
+    assert "1.0000  edge" in capsys.readouterr().out
+    # arrays, flipped
+    x, k = np.random.default_rng(0).random((20, 21)), np.arange(6.0).reshape(2, 3)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", faltung.convolve(x, k, boundary="wrap"))
+    files = [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    more = ["--size", "2x3", "--flip", "--boundary", "wrap", "--method", "gradient"]
+    assert cli.run(["learn", *files, *more, "-o", str(out)]) == 0
+    np.testing.assert_allclose(np.load(out), k, atol=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--size", "3y3"], ["--size", "3x3x3"], ["--size", "0"], ["--size", "3", "-o", "k.png"], [],
+    ["--size", "900x900"],
+])  # fmt: skip
+def test_the_command_tells_mistakes_in_a_line(arguments, capsys):
+    from faltung import cli
+
+    assert cli.run(["learn", str(PHOTOGRAPH), str(PHOTOGRAPH), *arguments]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -124,7 +124,7 @@ def test_a_toeplitz_matrix_is_a_convolution_however_far_it_reaches():
     assert faltung.from_matrix(linalg.circulant(rng.random(7)), 7).options["boundary"] == ("wrap",)
 
 
-@pytest.mark.parametrize("call, words", [
+@pytest.mark.parametrize(("call", "words"), [
     (lambda: faltung.plan((4000, 4000), "f4", np.ones((9, 9))).matrix(), "max_memory=1,073,741"),
     (lambda: faltung.plan(4, "f4", [1], weighted=True).matrix(), "vjp"),
     (lambda: faltung.plan(4, object, [1]).matrix(), "Python objects"),

@@ -73,9 +73,7 @@ class Pullback:
         for name in names:
             if name not in self.dtypes:
                 hint = "; the call had no weights" if name == "weights" else ""
-                raise ValueError(
-                    f"wrt={wrt!r} is not allowed{hint}; use {', '.join(self.dtypes)}."
-                )
+                raise ValueError(f"wrt={wrt!r} is not allowed{hint}; use {', '.join(self.dtypes)}.")
         given = self._checked(dy)
         find = self._normalised if self.problem.normalised else self._plain
         found = find(given, names)
@@ -260,4 +258,4 @@ def summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
     more = gradient.ndim - len(shape)
     gradient = gradient.sum(axis=tuple(range(more)))
     stretched = tuple(n for n, size in enumerate(shape) if size == 1)
-    return gradient.sum(axis=stretched, keepdims=True)
+    return np.asarray(gradient.sum(axis=stretched, keepdims=True))

@@ -74,7 +74,10 @@ class Learnt:
 
     @cached_property
     def nearest(self) -> Near | None:
-        """The named kernel most like it, as the taps are written; None of volumes, complex taps, and zeros."""
+        """The named kernel most like the taps as they are written.
+
+        None of volumes, complex taps, and zeros.
+        """
         from faltung import kernels
 
         plain = self.kernel.dtype.kind == "f" and self.kernel.ndim <= 2
@@ -92,7 +95,9 @@ class Learnt:
         if self.nearest is not None:
             near = self.nearest
             turned = f" turned by {90 * near.turns} degrees" if near.turns else ""
-            parts.append(f"{near.score:.4f} like {near.factor:.4g} times {near.kernel.name}{turned}")
+            parts.append(
+                f"{near.score:.4f} like {near.factor:.4g} times {near.kernel.name}{turned}"
+            )
         return f"<{'; '.join(parts)}>"
 
 
@@ -252,8 +257,7 @@ def learn_kernel(
             "the boundary, or ridge=1e-6."
         )
     if method == "closed":
-        kernel, factor, rest = closed(pairs, taps, ridge, singular_text(pairs))
-        done = 0
+        kernel, factor, rest, done = closed(pairs, taps, ridge, singular_text(pairs))
     else:
         kernel, factor, rest, done = by_gradients(
             pairs, shape, ridge, iterations, tolerance, workers, singular_text(pairs)
@@ -353,13 +357,13 @@ def singular_text(pairs: Sequence[Pair]) -> Callable[[float], str]:
 
 def closed(
     pairs: Sequence[Pair], taps: int, ridge: float, text: Callable[[float], str]
-) -> tuple[Array, Array, float]:
-    """Return the taps, the triangular factor without the ridge, and the norm of what is left."""
-    factor = np.zeros((0, taps + 1), pairs[0].x.dtype)
+) -> tuple[Array, Array | None, float, int]:
+    """Return the taps, the triangular factor, the norm of what is left, and no iterations."""
+    factor: Array = np.zeros((0, taps + 1), pairs[0].x.dtype)
     rows = 0
     for pair in pairs:
         for block in pair.blocks():
-            factor = np.linalg.qr(np.concatenate([factor, block]), mode="r")
+            factor = np.asarray(np.linalg.qr(np.concatenate([factor, block]), mode="r"))
             rows += len(block)
     plain, target = factor[:taps, :taps], factor[:, taps]
     check_rank(plain, taps, rows, ridge, text)
@@ -370,7 +374,7 @@ def closed(
         target = np.concatenate([target, np.zeros(taps)])
     found = np.linalg.lstsq(design, target, rcond=None)[0]
     rest = factor[:, :taps] @ found - factor[:, taps]
-    return found, plain, float(np.linalg.norm(rest))
+    return found, plain, float(np.linalg.norm(rest)), 0
 
 
 def check_rank(
@@ -413,7 +417,8 @@ def by_gradients(
     taps = math.prod(shape)
 
     def back(rests: Sequence[Array]) -> Array:
-        return np.sum([p.back(r, workers) for p, r in zip(pairs, rests, strict=True)], axis=0)
+        parts = [p.back(r, workers) for p, r in zip(pairs, rests, strict=True)]
+        return np.asarray(np.sum(parts, axis=0))
 
     factor = None
     if taps <= ERRORS:
@@ -457,4 +462,5 @@ def root(
         columns.append(back([p.forward(tap, workers) for p in pairs]).ravel())
     values, vectors = np.linalg.eigh(np.stack(columns, axis=1))
     least = float(np.finfo(float).eps) * taps * values[-1]  # below are rounding errors
-    return np.sqrt(np.where(values > least, values, 0))[:, None] * np.conj(vectors.T)
+    scales = np.sqrt(np.where(values > least, values, 0))
+    return np.asarray(scales[:, None] * np.conj(vectors.T))

@@ -41,9 +41,7 @@ def adjoint_of(plan: Plan, y: Any, workers: int | None) -> Array:
     check_linear(plan.problem)
     given = plain_array(y, "y")
     if given.shape != plan.shape:
-        raise ValueError(
-            f"the adjoint takes what the plan gives, {plan.shape}; got {given.shape}."
-        )
+        raise ValueError(f"the adjoint takes what the plan gives, {plan.shape}; got {given.shape}.")
     return adjoint(plan.problem, given, workers)
 
 
@@ -274,9 +272,9 @@ class Search:
         for whole in (False, True):
             for counts in factors(rows // batch, len(self.axes)):
                 for geometry in self._geometries(counts, whole):
-                    size = math.prod(axis.taps for axis in geometry)
-                    if size <= MOST_TAPS:
-                        found.setdefault(geometry, (whole, size))
+                    taps = math.prod(axis.taps for axis in geometry)
+                    if taps <= MOST_TAPS:
+                        found.setdefault(geometry, (whole, taps))
         return sorted(found, key=lambda geometry: found[geometry])
 
     def _geometries(self, counts: tuple[int, ...], whole: bool) -> Iterator[tuple[Axis, ...]]:
@@ -295,8 +293,8 @@ class Search:
                 steps |= {b[n] - a[n] for a, b in zip((low, high), other, strict=True)}
             steps = {step for step in steps if step > 0}
             if steps == {1}:  # the ends may hide what the stride is
-                size = self.shape[self.axes[n]]
-                steps |= {s for s in range(1, size + 1) if s <= 4 or -(-size // s) == count}
+                samples = self.shape[self.axes[n]]
+                steps |= {s for s in range(1, samples + 1) if s <= 4 or -(-samples // s) == count}
             strides.append(steps)
         for mode in self.modes:
             for stride in itertools.product(*(sorted(s, reverse=True) for s in strides)):

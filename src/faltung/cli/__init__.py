@@ -24,6 +24,7 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.learn import learn_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +41,7 @@ def cli() -> None:
       faltung edges photo.jpg -o edges.png
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung analyse kernel.npy
+      faltung learn photo.png edges.png --size 3x3
       faltung explain --shape 2160x3840 --kernel gaussian:5
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
@@ -57,6 +59,7 @@ for command in (
     compare_command,
     kernels_command,
     analyse_command,
+    learn_command,
     demo_command,
     explain_command,
     calibrate_command,
