@@ -191,8 +191,9 @@ def from_matrix(
     >>> match = faltung.from_matrix(plan.matrix(), (5, 6))
     >>> match.kernel.round(12).tolist(), match.options["boundary"]
     ([[0.0, 1.0], [2.0, 3.0]], ('edge', 'edge'))
-    >>> faltung.from_matrix([[1, 2, 0], [0, 1, 2], [0, 0, 5]], 3)  # doctest: +ELLIPSIS
-    <no convolution; nearest is ...they first differ at output (2,), sample (2,): 5, not 2>
+    >>> rows = [[1, 2, 0, 0], [0, 1, 2, 0], [0, 7, 1, 2], [0, 0, 0, 1]]
+    >>> faltung.from_matrix(rows, 4).difference  # output, sample, entry, that of a convolution
+    ((2,), (1,), 7.0, 0.0)
     """
     sizes = lengths(shape)
     given = sparse.csr_array(matrix if sparse.issparse(matrix) else plain_array(matrix, "matrix"))
@@ -262,8 +263,11 @@ class Search:
     tolerance: float
     max_memory: int
 
-    def geometries(self) -> list[tuple[Axis, ...]]:
-        """Return the geometries that the matrix may have; those with the fewest taps come first."""
+    def geometries(self) -> list[tuple[tuple[Axis, ...], bool]]:
+        """Return the geometries that the matrix may have; those with the fewest taps come first.
+
+        Each with whether its kernel is as long as the input allows, whatever the middle row says.
+        """
         batch = math.prod(n for a, n in enumerate(self.shape) if a not in self.axes)
         rows = self.matrix.shape[0]
         if rows == 0 or rows % batch:
@@ -275,7 +279,8 @@ class Search:
                     taps = math.prod(axis.taps for axis in geometry)
                     if taps <= MOST_TAPS:
                         found.setdefault(geometry, (whole, taps))
-        return sorted(found, key=lambda geometry: found[geometry])
+        order = sorted(found, key=lambda geometry: found[geometry])
+        return [(geometry, found[geometry][0]) for geometry in order]
 
     def _geometries(self, counts: tuple[int, ...], whole: bool) -> Iterator[tuple[Axis, ...]]:
         """Yield what the middle row and its neighbours allow for these numbers of outputs."""
@@ -349,19 +354,19 @@ class Search:
             )
 
     def best(self) -> Trial | None:
-        """Return the first trial that is exact, or the nearest of all."""
+        """Return the first trial that is exact, or the nearest of the kernels in the middle row."""
         best: Trial | None = None
         tried = 0
-        for geometry in self.geometries():
+        for geometry, whole in self.geometries():
             for problem in self.continued(geometry):
                 if tried == MOST_TRIALS:
                     return best
                 tried += 1
                 trial = self.fit(problem)
-                if best is None or (trial.exact, -trial.residual) > (best.exact, -best.residual):
-                    best = trial
                 if trial.exact:
-                    return best
+                    return trial
+                if best is None or (not whole and trial.residual < best.residual):
+                    best = trial
                 if trial.within:  # no boundary mends that
                     break
         return best
