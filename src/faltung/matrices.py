@@ -99,7 +99,8 @@ class Match:
     Attributes
     ----------
     found : bool
-        Whether the matrix is the convolution, within the tolerance; else the nearest is told.
+        Whether the matrix is the convolution, within the tolerance; else one of those tried that
+        differ in the fewest outputs is told.
     kernel : ndarray
         Its taps.
     options : dict
@@ -247,6 +248,12 @@ class Trial:
     residual: float
     difference: tuple[int, int, Any, Any] | None
     within: bool  # whether outputs differ that no boundary touches
+    wrong: int  # outputs that differ
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """What the nearest has least of."""
+        return self.wrong, self.residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,7 +361,7 @@ class Search:
             )
 
     def best(self) -> Trial | None:
-        """Return the first trial that is exact, or the nearest of the kernels in the middle row."""
+        """Return the first trial that is exact, or the nearest of what the middle row shows."""
         best: Trial | None = None
         tried = 0
         for geometry, whole in self.geometries():
@@ -365,7 +372,9 @@ class Search:
                 trial = self.fit(problem)
                 if trial.exact:
                     return trial
-                if best is None or (not whole and trial.residual < best.residual):
+                # of as many taps as entries, any matrix is nearly one
+                fair = not whole and 2 * trial.problem.taps.size <= self.matrix.nnz
+                if best is None or (fair and trial.order < best.order):
                     best = trial
                 if trial.within:  # no boundary mends that
                     break
@@ -401,10 +410,11 @@ class Search:
         residual = float(np.linalg.norm(rest.data) / np.linalg.norm(self.matrix.data))
         wrong = np.abs(rest.data) > self.tolerance * scale
         if not wrong.any():
-            return Trial(fitted, True, residual, None, False)
+            return Trial(fitted, True, residual, None, False, 0)
         row, column = min(zip(rest.row[wrong].tolist(), rest.col[wrong].tolist(), strict=True))
         difference = row, column, self.matrix[row, column], other[row, column]
-        return Trial(fitted, False, residual, difference, bool(inside[rest.row[wrong]].any()))
+        outputs = np.unique(rest.row[wrong])
+        return Trial(fitted, False, residual, difference, inside[outputs].any(), outputs.size)
 
 
 def along(
@@ -473,7 +483,7 @@ def told(trial: Trial, search: Search, operation: str, whole: bool) -> Match:
             tuple(int(i) for i in np.unravel_index(index, shape))
             for index, shape in ((row, problem.result_shape), (column, problem.shape))
         ]
-        difference = places[0], places[1], entry, other
+        difference = places[0], places[1], entry.item(), other.item()
     options = {
         "operation": operation,
         "mode": problem.mode,
