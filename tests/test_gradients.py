@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import BOUNDARIES, geometries, numbers
 
 import faltung
-from faltung import boundary, reference
+from faltung import adjoint, boundary, reference
 
 OPERATIONS = ("convolve", "correlate")
 INEXACT = ("float32", "float64", "complex64", "complex128")
@@ -158,12 +158,24 @@ def test_folding_is_the_transpose_of_continuing(n, low, length, name):
     {"axes": (0, 1), "mode": "full", "boundary": ("wrap", "edge")},
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
-def test_large_kernels_go_through_transforms(operation, options, dtype):
+@pytest.mark.parametrize("seconds", [0, np.inf])  # sums of products, and transforms
+def test_large_kernels_go_both_ways(operation, options, dtype, seconds, monkeypatch):
+    monkeypatch.setattr(adjoint, "SECONDS", seconds)
+    ways = []
+    for name in ("by_products", "by_transforms"):
+        way = getattr(adjoint, name)
+        monkeypatch.setattr(adjoint, name, lambda *a, way=way, name=name: note(name, way(*a)))
+
+    def note(name, found):
+        ways.extend([name] if found is not None else [])
+        return found
+
     rng = np.random.default_rng(1)
     x, k = numbers(rng, (90, 85, 3), dtype), numbers(rng, (19, 23), dtype)
     y, pullback = faltung.vjp(x, k, operation=operation, **options)
     dy = numbers(rng, y.shape, dtype)
     dk = pullback(dy, wrt="k")
+    assert ways == ["by_transforms" if seconds else "by_products"]
     for j in [(0, 0), (18, 22), (7, 11)]:
         impulse = np.zeros(k.shape, dtype)
         impulse[j] = 1

@@ -69,6 +69,15 @@ def test_every_filter_is_recovered(geometry, operation, method, complex_, seed):
         np.testing.assert_allclose(learnt.kernel, k, atol=1e-6 * np.abs(k).max())
 
 
+def test_conjugate_gradients_that_stop_early_say_so(cat):
+    grey = cat[..., 1]
+    edges = faltung.correlate(grey, kernels.edge, boundary="symmetric")
+    learnt = faltung.learn_kernel(grey, edges, (3, 3), method="gradient", iterations=2)
+    assert not learnt.converged
+    assert "not converged after 2 iterations" in repr(learnt)
+    assert faltung.learn_kernel(grey, edges, (3, 3), method="gradient").converged
+
+
 def test_a_volume_and_a_signal():
     rng = np.random.default_rng(0)
     for shape, size in [((9, 10, 11), (3, 1, 2)), ((200,), 7)]:
@@ -157,6 +166,8 @@ HOLE = np.where(RAMP == 7, np.nan, RAMP)
     (lambda: faltung.learn_kernel(RAMP, RAMP, 3, ridge=-1), "ridge=-1"),
     (lambda: faltung.learn_kernel(RAMP, RAMP, 3, method="guess"), "unknown"),
     (lambda: faltung.learn_kernel(RAMP, RAMP, 3, limits=(1, 0)), "limits"),
+    (lambda: faltung.learn_kernel(RAMP, RAMP, 3, limits=3), "limits"),
+    (lambda: faltung.learn_kernel(RAMP, RAMP, 3, iterations=0), "iterations=0"),
 ])  # fmt: skip
 def test_errors_say_what_to_do(call, words):
     with pytest.raises(ValueError, match=words):

@@ -69,9 +69,11 @@ class Pullback:
         >>> pullback([1.0], wrt="k").tolist()
         [3.0, 2.0, 1.0]
         """
-        names = tuple(self.dtypes) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
+        names: tuple[Any, ...] = tuple(self.dtypes) if wrt is None else (wrt,)
+        if isinstance(wrt, (list, tuple)):
+            names = tuple(wrt)
         for name in names:
-            if name not in self.dtypes:
+            if not isinstance(name, str) or name not in self.dtypes:
                 hint = "; the call had no weights" if name == "weights" else ""
                 raise ValueError(f"wrt={wrt!r} is not allowed{hint}; use {', '.join(self.dtypes)}.")
         given = self._checked(dy)
@@ -187,7 +189,8 @@ def vjp(
         its argument's shape; the kernel's sums over all batches. Of complex numbers the gradient
         is ``dL/dRe + i dL/dIm`` of a real loss, in ``dy`` as in the results, which is twice
         Wirtinger's derivative with respect to the conjugate (PyTorch has the same convention);
-        a real argument of a complex result gets the real part. A sample that is missing has the
+        a real argument of a complex result gets the real part. With ``missing="propagate"`` a NaN
+        in ``x`` makes every tap's gradient NaN that meets it. A sample that is missing has the
         gradient 0, and so has what an output NaN for lack of samples depends on. With missing or
         weighted samples the taps are not negative, and the gradient of a tap of 0 is that of its
         increase. A pullback keeps ``x``: do not change it in between.

@@ -58,6 +58,8 @@ class Learnt:
         Number of those that were not: at the limits, or touched by an unknown boundary.
     iterations : int
         Of conjugate gradients; 0 for the closed form.
+    converged : bool
+        Whether conjugate gradients came to their tolerance; True for the closed form.
     operation : str
         Which of the two the kernel is for.
     """
@@ -70,6 +72,7 @@ class Learnt:
     samples: int
     left_out: int
     iterations: int
+    converged: bool
     operation: str
 
     @cached_property
@@ -88,6 +91,8 @@ class Learnt:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.kernel.shape))
         parts = [f"{size} kernel from {self.samples:,} samples", f"residual {self.residual:.2g}"]
+        if not self.converged:
+            parts.append(f"not converged after {self.iterations} iterations")
         if self.standard_error is not None:
             parts.append(f"standard errors up to {self.standard_error.max():.2g}")
         if self.condition is not None:
@@ -237,6 +242,10 @@ def learn_kernel(
         raise ValueError(f"method={method!r} is unknown; use one of {', '.join(METHODS)}.")
     if isinstance(ridge, bool) or not isinstance(ridge, (int, float)) or not 0 <= ridge < math.inf:
         raise ValueError(f"ridge={ridge!r} must be a number of at least 0, such as 1e-6.")
+    if iterations is not None and (not isinstance(iterations, int) or iterations < 1):
+        raise ValueError(f"iterations={iterations!r} must be None or an int of at least 1.")
+    if limits is not None and np.shape(limits) != (2,):
+        raise ValueError(f"limits={limits!r} must be (low, high), two real numbers.")
     rank = np.size(np.asarray(size)) if isinstance(size, (tuple, list, np.ndarray)) else 1
     shape = per_axis(size, rank, "size", 1)
     options = Options(
@@ -257,9 +266,9 @@ def learn_kernel(
             "the boundary, or ridge=1e-6."
         )
     if method == "closed":
-        kernel, factor, rest, done = closed(pairs, taps, ridge, singular_text(pairs))
+        kernel, factor, rest, done, good = closed(pairs, taps, ridge, singular_text(pairs))
     else:
-        kernel, factor, rest, done = by_gradients(
+        kernel, factor, rest, done, good = by_gradients(
             pairs, shape, ridge, iterations, tolerance, workers, singular_text(pairs)
         )
     size_after = math.sqrt(sum(float((np.abs(p.y[p.keep]) ** 2).sum()) for p in pairs))
@@ -274,6 +283,7 @@ def learn_kernel(
         count,
         left,
         done,
+        good,
         operation,
     )
 
@@ -357,8 +367,8 @@ def singular_text(pairs: Sequence[Pair]) -> Callable[[float], str]:
 
 def closed(
     pairs: Sequence[Pair], taps: int, ridge: float, text: Callable[[float], str]
-) -> tuple[Array, Array | None, float, int]:
-    """Return the taps, the triangular factor, the norm of what is left, and no iterations."""
+) -> tuple[Array, Array | None, float, int, bool]:
+    """Return the taps, the triangular factor, the norm of what is left, no iterations, True."""
     factor: Array = np.zeros((0, taps + 1), pairs[0].x.dtype)
     rows = 0
     for pair in pairs:
@@ -374,7 +384,7 @@ def closed(
         target = np.concatenate([target, np.zeros(taps)])
     found = np.linalg.lstsq(design, target, rcond=None)[0]
     rest = factor[:, :taps] @ found - factor[:, taps]
-    return found, plain, float(np.linalg.norm(rest)), 0
+    return found, plain, float(np.linalg.norm(rest)), 0, True
 
 
 def check_rank(
@@ -412,8 +422,8 @@ def by_gradients(
     tolerance: float,
     workers: int | None,
     text: Callable[[float], str],
-) -> tuple[Array, Array | None, float, int]:
-    """Return the taps by conjugate gradients, a factor, the norm left, and the iterations."""
+) -> tuple[Array, Array | None, float, int, bool]:
+    """Return the taps, a factor, the norm of what is left, the iterations, whether enough."""
     taps = math.prod(shape)
 
     def back(rests: Sequence[Array]) -> Array:
@@ -445,7 +455,7 @@ def by_gradients(
         way = gradient + (power / last) * way
         done += 1
     rest = math.sqrt(sum(float((np.abs(r) ** 2).sum()) for r in rests))
-    return k, factor, rest, done
+    return k, factor, rest, done, power <= enough
 
 
 def root(

@@ -197,13 +197,16 @@ def from_matrix(
     ((2,), (1,), 7.0, 0.0)
     """
     sizes = lengths(shape)
-    given = sparse.csr_array(matrix if sparse.issparse(matrix) else plain_array(matrix, "matrix"))
-    if given.ndim != 2 or given.shape[1] != math.prod(sizes):
+    plain = matrix if sparse.issparse(matrix) else plain_array(matrix, "matrix")
+    if plain.ndim != 2 or plain.shape[1] != math.prod(sizes):
         raise ValueError(
-            f"a matrix for inputs of shape {sizes} has {math.prod(sizes)} columns; got a matrix "
-            f"of shape {given.shape}."
+            f"a matrix for inputs of shape {sizes} has {math.prod(sizes)} columns; got one "
+            f"of shape {plain.shape}."
         )
-    if given.dtype.kind not in "biufc" or not np.isfinite(given.data).all():
+    if plain.dtype.kind not in "biufc":
+        raise TypeError(f"the matrix must hold numbers; got dtype {plain.dtype}.")
+    given = sparse.csr_array(plain)
+    if not np.isfinite(given.data).all():
         raise ValueError("the matrix must hold finite numbers; NaN and infinities are none.")
     if not given.data.any():
         raise ValueError("the matrix holds nothing but zeros: any kernel of zeros has it.")
