@@ -242,6 +242,17 @@ def test_only_what_is_asked_for_comes_back():
     assert [g.dtype for g in pixels(dy)] == [np.float32, np.float64]
 
 
+def test_the_bits_are_the_same_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    x, k = numbers(rng, (2, 200, 210), "float32"), numbers(rng, (7, 9), "float32")
+    options = {"boundary": ("edge", "wrap"), "stride": (2, 1)}
+    found = []
+    for workers in (1, 2, 5):
+        y, pullback = faltung.vjp(x, k, workers=workers, **options)
+        found.append([g.tobytes() for g in pullback(np.cos(y))])
+    assert found[0] == found[1] == found[2]
+
+
 def test_an_empty_input_has_empty_gradients():
     _, pullback = faltung.vjp(np.ones((0, 4)), [1.0, 2.0])
     dx, dk = pullback(np.ones((0, 4)))

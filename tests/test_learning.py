@@ -188,6 +188,9 @@ def test_the_command_learns_from_files(tmp_path, capsys):
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", faltung.convolve(x, k, boundary="wrap"))
     files = [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    np.save(tmp_path / "v.npy", np.stack([x, x[::-1], x.T[:20, :20].repeat(2, 1)[:, :21]]))
+    volume = str(tmp_path / "v.npy")
+    assert cli.run(["learn", volume, volume, "--size", "1x2x2"]) == 0
     more = ["--size", "2x3", "--flip", "--boundary", "wrap", "--method", "gradient"]
     assert cli.run(["learn", *files, *more, "-o", str(out)]) == 0
     np.testing.assert_allclose(np.load(out), k, atol=1e-6)

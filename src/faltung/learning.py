@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Ints = int | Sequence[int]
 METHODS = ("closed", "gradient")
-BLOCK = 1 << 22  # numbers of a block of rows
+BLOCK = 1 << 20  # numbers of a block of rows, where four times the taps squared are not more
 ERRORS = 256  # taps: the errors of more are not worth their time beside conjugate gradients
 
 
@@ -132,7 +132,7 @@ class Pair:
         if self.problem.operation == "convolve":
             taps = taps[::-1]
         flat, after, kept = laid.ravel(), self.y.ravel(), np.flatnonzero(self.keep)
-        rows = max(1, BLOCK // (taps.size + 1))
+        rows = max(BLOCK, 4 * (taps.size + 1) ** 2) // (taps.size + 1)  # few beside the factor
         for first in range(0, kept.size, rows):
             part = kept[first : first + rows]
             block = np.empty((part.size, taps.size + 1), flat.dtype)

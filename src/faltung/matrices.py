@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,8 @@ def from_matrix(
     mode, boundary, stride, size
         Look only among these; ``size`` is the kernel's, its zeros between dilated taps included.
     tolerance : float, optional
-        Difference allowed between entries, relative to the greatest; by default 100 times the
+        Difference allowed between entries, relative to the greatest, and what counts as 0 beside
+        it; by default 100 times the
         spacing of the matrix's dtype.
     max_memory : int
         Bytes that one trial may take.
@@ -331,7 +333,8 @@ class Search:
             shape[axis], place[axis] = count, i
         row = int(np.ravel_multi_index(tuple(place), tuple(shape)))
         ends = slice(self.matrix.indptr[row], self.matrix.indptr[row + 1])
-        columns = self.matrix.indices[ends][self.matrix.data[ends] != 0]
+        great = np.abs(self.matrix.data[ends]) > self.tolerance * self.scale
+        columns = self.matrix.indices[ends][great]
         if columns.size == 0:
             return output, output
         samples = np.unravel_index(columns, self.shape)
@@ -362,6 +365,11 @@ class Search:
                 (1,) * len(geometry),
                 Arithmetic(self.matrix.dtype.name, self.matrix.dtype.name),
             )
+
+    @cached_property
+    def scale(self) -> float:
+        """The greatest entry."""
+        return float(np.abs(self.matrix.data).max())
 
     def best(self) -> Trial | None:
         """Return the first trial that is exact, or the nearest of what the middle row shows."""
@@ -409,9 +417,8 @@ class Search:
         fitted = replace(problem, taps=Taps.of(found.reshape(problem.taps.shape)))
         other = matrix_of(fitted, self.max_memory)
         rest = (self.matrix - other).tocoo()
-        scale = np.abs(self.matrix.data).max()
         residual = float(np.linalg.norm(rest.data) / np.linalg.norm(self.matrix.data))
-        wrong = np.abs(rest.data) > self.tolerance * scale
+        wrong = np.abs(rest.data) > self.tolerance * self.scale
         if not wrong.any():
             return Trial(fitted, True, residual, None, False, 0)
         row, column = min(zip(rest.row[wrong].tolist(), rest.col[wrong].tolist(), strict=True))

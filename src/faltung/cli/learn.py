@@ -53,7 +53,7 @@ def learn_command(
 ) -> None:
     """Find the kernel that makes the picture AFTER of the picture BEFORE.
 
-    Both are pictures of one size, or .npy files of numbers. Pixels of AFTER that are black or white
+    Both are pictures of one size, or .npy files of numbers: signals, images or volumes. Pixels of AFTER that are black or white
     do not count where it holds integers, as they may have been cut off; colours are channels that
     were all filtered alike. The numbers are those of pictures between 0 and 1. What is printed
     are the taps, their standard errors, and the named kernel that is most like them.
@@ -72,7 +72,7 @@ def learn_command(
     if output is not None and output.suffix.lower() != ".npy":
         raise click.UsageError(f"-o {output}: the taps are written as .npy; name such a file.")
     x, y = numbers(before), numbers(after)
-    shape = sides(size, min(x.ndim, 2))
+    shape = sides(size, x.ndim if before.lower().endswith(".npy") else 2)
     limits = None
     if y.dtype.kind in "iu":
         limits = (0.0 if y.dtype.kind == "u" else -1.0, 1.0)
@@ -117,15 +117,15 @@ def unit(picture: Any) -> Any:
     return np.minimum(picture / np.iinfo(picture.dtype).max, 1.0)
 
 
-def sides(text: str, rank: int) -> tuple[int, ...]:
-    """Return the sides of a kernel; one number stands for all."""
+def sides(text: str, most: int) -> tuple[int, ...]:
+    """Return the sides of a kernel over so many axes at most; one number stands for two of them."""
     try:
         found = tuple(int(part) for part in text.lower().replace(",", "x").split("x"))
     except ValueError:
         found = ()
-    found = found * rank if len(found) == 1 else found
-    if len(found) != rank or min(found) < 1:
-        raise click.UsageError(f"--size {text}: give {' by '.join('3' * rank)}, such as 3x3.")
+    found = found * min(2, most) if len(found) == 1 else found
+    if not 1 <= len(found) <= most or min(found) < 1:
+        raise click.UsageError(f"--size {text}: give rows by columns, such as 3x3.")
     return found
 
 
