@@ -53,9 +53,9 @@ def learn_command(
 ) -> None:
     """Find the kernel that makes the picture AFTER of the picture BEFORE.
 
-    Both are pictures of one size, or .npy files of numbers: signals, images or volumes. Pixels of AFTER that are black or white
-    do not count where it holds integers, as they may have been cut off; colours are channels that
-    were all filtered alike. The numbers are those of pictures between 0 and 1. What is printed
+    Both are pictures of one size, or .npy files of numbers: signals, images or volumes. Pixels of
+    AFTER that are black or white do not count where it holds integers, as they may have been cut
+    off; colours are channels that were all filtered alike. The numbers are those of pictures between 0 and 1. What is printed
     are the taps, their standard errors, and the named kernel that is most like them.
 
     \b
