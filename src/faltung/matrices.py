@@ -156,7 +156,8 @@ def from_matrix(
     over all where it touches each. Kernels that reach further than the middle row shows are looked
     for among those as long as the input allows; none has more than 1,000 taps, and no more than
     200 convolutions are tried: ``size`` and the other options help. Several convolutions may have
-    the same matrix (of three taps, "edge" and "symmetric" are the same): the first that is found is told.
+    the same matrix (of three taps, "edge" and "symmetric" are the same): the first that is found
+    is told.
 
     Parameters
     ----------

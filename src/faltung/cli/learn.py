@@ -55,8 +55,9 @@ def learn_command(
 
     Both are pictures of one size, or .npy files of numbers: signals, images or volumes. Pixels of
     AFTER that are black or white do not count where it holds integers, as they may have been cut
-    off; colours are channels that were all filtered alike. The numbers are those of pictures between 0 and 1. What is printed
-    are the taps, their standard errors, and the named kernel that is most like them.
+    off; colours are channels that were all filtered alike. The numbers are those of pictures
+    between 0 and 1. What is printed are the taps, their standard errors, and the named kernel that
+    is most like them.
 
     \b
     Examples:
