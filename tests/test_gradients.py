@@ -25,7 +25,7 @@ def real_dot(a, b):
     return (np.conj(a.astype(wide)) * b.astype(wide)).sum().real
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.sampled_from(OPERATIONS), geometries(), st.sampled_from(INEXACT),
        st.sampled_from(INEXACT), st.integers(0, 99))  # fmt: skip
 def test_dot_products(operation, geometry, x_type, k_type, seed):

@@ -44,7 +44,7 @@ def test_a_picture_that_was_cut_off_gives_the_kernel_within_its_limits(cat):
     np.testing.assert_allclose(learnt.kernel, EDGE, atol=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(geometries(), st.sampled_from(["convolve", "correlate"]), st.sampled_from(METHODS),
        st.booleans(), st.integers(0, 99))  # fmt: skip
 def test_every_filter_is_recovered(geometry, operation, method, complex_, seed):
