@@ -230,9 +230,13 @@ def partitioned(problem: Problem, axis: int, room: int | None) -> tuple[Stretch,
     cut = partitions.best_cut(along.reach + 1, block, dtype.itemsize, table)
 
     def within(_: Problem) -> float:
-        norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
         error = partitions.error_bound(cut, fft.eps_of(problem))
-        return error * norm / problem.taps.absolute_sum * math.sqrt(along.reach + 2 * block)
+        return (
+            error
+            * problem.taps.norm
+            / problem.taps.absolute_sum
+            * math.sqrt(along.reach + 2 * block)
+        )
 
     if fft.drowns(problem, within):
         return None
@@ -290,7 +294,7 @@ class Partitioned:
     def _doubts(self, taps: Array) -> Doubt | None:
         if self.problem.tolerance is not None:
             return None
-        gain = float(np.linalg.norm(taps.astype(np.complex128)))
+        gain = self.problem.taps.norm
         info = np.finfo(self._dtype)
         noise = fourier.error(2 * max(each.size for each in self.cut), float(info.eps))
         share = self.problem.taps.absolute_sum * fft.QUIET
