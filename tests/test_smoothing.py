@@ -127,6 +127,8 @@ def test_times_on_a_lattice_make_gaps_missing():
     start = np.datetime64("2024-02-28T23:59:50")
     stamps = start + np.array(keep) * np.timedelta64(100, "ms")
     np.testing.assert_allclose(signal.smooth(x[keep], "linear:4", times=stamps).values, done.values)
+    texts = [str(stamp) for stamp in stamps]
+    np.testing.assert_allclose(signal.smooth(x[keep], "linear:4", times=texts).values, done.values)
 
 
 def test_seconds_since_1970_and_jitter_are_a_lattice():
@@ -182,6 +184,54 @@ def test_real_ages_at_a_regular_step_are_the_lattice():
     assert ages.coverage[-1] == pytest.approx(1, rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+@pytest.mark.parametrize(("value", "weights"), [
+    (7.0, 0.7 ** np.arange(3000)), (7.0, [1, 1e-310, 1e-320, 1e-323, 1e-150] * 200),
+    (1e-30, 0.9 ** np.arange(900)), (-1e30, 0.7 ** np.arange(800)),
+])  # fmt: skip
+def test_the_last_sample_is_the_average_however_long_ago_it_was(dtype, value, weights):
+    x = np.full(800, np.nan, dtype)
+    x[1] = value
+    x[0] = 3 * value
+    done = signal.smooth(x, weights)
+    k = np.asarray(weights, float)[: x.size]
+    there = done.coverage > 0
+    assert there.sum() > 700
+    if k.min() > 1e-300:
+        wanted = value * (k[:-1] + 3 * k[1:]) / (k[:-1] + k[1:])
+        np.testing.assert_allclose(done.values[1:], wanted, rtol=1e-6)
+    assert (np.abs(done.values[there]) <= 3.0001 * abs(x[1])).all()
+    assert (np.abs(done.values[there]) >= 0.9999 * abs(x[1])).all()
+
+
+def test_lone_samples_and_subnormal_tracks_are_their_averages_to_the_last_bit():
+    rng = np.random.default_rng(17)
+    x = rng.standard_normal((60, 3)) * 10.0 ** rng.integers(-9, 9, (60, 3))
+    x[np.arange(60) % 5 > 0] = np.nan
+    for dtype in ("float32", "float64"):
+        for weights in ("linear:3", "exponential:0.9", [0.3, 0.1]):
+            done = signal.smooth(x.astype(dtype), weights)
+            assert (done.coverage[::5] > 0).all()
+            np.testing.assert_array_equal(done.values[::5], x.astype(dtype)[::5])
+    assert signal.smooth([5e-324] * 5, [1, 1, 1]).values.tolist() == [5e-324] * 5
+    np.testing.assert_allclose(signal.smooth([1e308] * 5, [1, 1, 1]).values, 1e308)
+
+
+@pytest.mark.parametrize("edges", EDGES)
+def test_gaps_that_no_weight_reaches_across_take_no_memory(edges):
+    x = np.random.default_rng(18).standard_normal(12)
+    places = np.array([0, 1, 3, 40, 41, 42, 47, 90, 130, 131, 132, 135])
+    gappy = np.full(places[-1] + 1, np.nan)
+    gappy[places] = x
+    for weights in ("linear:4", "gaussian:2", "box:9"):
+        whole = signal.smooth(gappy, weights, edges=edges)
+        done = signal.smooth(x, weights, times=places, edges=edges)
+        np.testing.assert_allclose(done.values, whole.values[places], rtol=1e-12)
+        np.testing.assert_allclose(done.coverage, whole.coverage[places], rtol=1e-12)
+    far = signal.smooth([1.0, 3.0, 8.0], "linear:3", times=[0, 1, 6e10])
+    np.testing.assert_allclose(far.values, [1, 2.2, 8])
+
+
 def test_samples_without_enough_weight_are_missing_where_that_is_asked():
     x = np.array([1.0, 2.0, np.nan, np.nan, 5.0])
     done = signal.smooth(x, [0.6, 0.3, 0.1], least=0.5)
@@ -224,6 +274,14 @@ def test_empty_short_and_missing_tracks(x):
         ({"weights": "linear:3", "times": [0, 1, 1, 2]}, "the same time"),
         ({"weights": "linear:3", "times": [0, 1, 2.3, 3]}, "no multiples"),
         ({"weights": "linear:3", "times": [0, 1, 2, 1e12]}, "span"),
+        ({"weights": "linear:3", "times": [-1e308, 0, 1, 1e308]}, "beyond every float"),
+        ({"weights": "linear:3", "times": [0, 1, 2, 1e300], "step": 1e-300}, "span"),
+        ({"weights": np.ones(10**7), "times": [0, 1, 10**9, 10**10]}, "fewer weights"),
+        ({"weights": "linear:3", "times": [0, 1.4, 2, 3], "step": 1}, "give another step="),
+        ({"weights": "linear:3", "times": [0, 1.1, 0.9 + 0.3, 3], "step": 1}, "smaller step="),
+        ({"weights": "linear:3", "times": ["a", "b", "c", "d"]}, "ISO 8601"),
+        ({"weights": "linear:3", "edges": "constant", "fill_value": "a"}, "fill_value='a'"),
+        ({"weights": "linear:3", "fill_value": 3}, 'goes with edges="constant"'),
         ({"weights": "linear:3", "times": [0, 1, 2, 3], "step": 0}, "step=0"),
         ({"weights": "time.exponential:2"}, "go with times="),
         ({"weights": "time.exponential:x"}, "time.exponential:NUMBER"),
@@ -239,6 +297,8 @@ def test_what_is_not_allowed_is_said_in_one_line(arguments, words):
 
 
 def test_texts_and_masked_arrays_are_no_tracks():
+    with pytest.raises(ValueError, match="tau='1' must be"):
+        signal.time_exponential("1")
     with pytest.raises(TypeError, match="numbers"):
         signal.smooth(["a"], [1.0])
     with pytest.raises(TypeError, match="mask"):

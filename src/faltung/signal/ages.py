@@ -101,7 +101,8 @@ def time_exponential(tau: float) -> TimeWeights:
     >>> time_exponential(2.0)([0.0, 2.0, -1.0]).round(3).tolist()
     [1.0, 0.368, 0.0]
     """
-    return TimeWeights(f"time.exponential:{tau:g}", partial(falling, positive("tau", tau)))
+    scale = positive("tau", tau)
+    return TimeWeights(f"time.exponential:{scale:g}", partial(falling, scale))
 
 
 def time_gaussian(sigma: float) -> TimeWeights:

@@ -11,16 +11,22 @@ import numpy as np
 
 from faltung.boundary import BOUNDARIES
 from faltung.dtypes import Array, plain_array
+from faltung.geometry import Axis
 from faltung.ops import convolve
 from faltung.problem import MISSING, scipy_hint
 from faltung.signal.ages import Taps, TimeWeights, falling, positive, taps_of
 from faltung.signal.ages import weights as named_weights
+from faltung.signal.scaling import exponent, scaled
 
 REAL = (int, float, np.integer, np.floating)
 EDGES = ("renormalise", *BOUNDARIES)
-LONGEST_LATTICE = 1 << 26  # steps that times on a lattice may span
+LONGEST_LATTICE = 1 << 36  # steps that times on a lattice may span
+ROOM = 1 << 24  # places of a lattice that are laid out, for any track
+ROOMS = 8  # of them for each sample, for long ones
 CLOSE = 1e-3  # of a step: how near to a multiple of it times are, where it was found from them
 NEAREST = 0.25  # where it was given, so that times with a jitter may be taken to the nearest
+LIFT = 900  # powers of two that weights are raised by, so that products with the least keep digits
+NOTHING = 1e-280  # weight by real ages below which a product with a sample might lose digits
 PAIRS = 1 << 30  # pairs of samples that a function of ages is asked about
 
 
@@ -98,9 +104,12 @@ def smooth(
         A list or an array is weights by age, newest first. A kernel of one axis lies by its anchor:
         :func:`faltung.kernels.exponential_age`, :func:`~faltung.kernels.linear_age`, or around the
         sample a Gaussian, a box or Savitzky-Golay. They are divided by their sum. A text is read by
-        :func:`faltung.signal.weights`; a function takes ages and is causal.
+        :func:`faltung.signal.weights`; a function takes ages and is causal. It is asked about every
+        pair of samples within its reach, so that without one the time grows as ``n**2``: give
+        ``TimeWeights(name, function, reach=...)``.
     times : array_like, optional
-        n finite numbers or ``datetime64`` (counted in seconds) that do not fall.
+        n finite numbers, or ``datetime64`` or texts of ISO 8601 (counted in seconds), that do not
+        fall.
     step : float, optional
         Of the lattice; by default the smallest difference of the times, of which all must then be
         multiples, to a thousandth of it. A step that is given allows for a jitter: each time is
@@ -108,7 +117,7 @@ def smooth(
     edges : {"renormalise", "constant", "edge", "symmetric", "reflect", "wrap"}
         What counts beyond the ends: nothing, or the track continued by a boundary.
     fill_value : float
-        The value beyond the ends with ``edges="constant"``.
+        The value beyond the ends with ``edges="constant"``; NaN is missing.
     missing : {"ignore", "propagate"}
         Leave missing samples out of the average, or let every average that meets one be NaN.
     least : float
@@ -148,6 +157,10 @@ def smooth(
         raise ValueError(f"missing={missing!r} is unknown; use one of {', '.join(MISSING)}.")
     if isinstance(least, bool) or not isinstance(least, REAL) or not 0 <= least <= 1:
         raise ValueError(f"least={least!r} must be a number from 0 to 1: a coverage.")
+    if isinstance(fill_value, bool) or not isinstance(fill_value, REAL) or np.isinf(fill_value):
+        raise ValueError(f"fill_value={fill_value!r} must be a finite number, or NaN for missing.")
+    if fill_value != 0 and edges != "constant":
+        raise ValueError(f'fill_value={fill_value!r} goes with edges="constant".')
     if isinstance(weights, str):
         weights = named_weights(weights)
     moments = None if times is None else checked_times(times, x.shape[along])
@@ -209,6 +222,11 @@ def checked_track(x: Any, axis: int) -> tuple[Array, int]:
 def checked_times(times: Any, count: int) -> Array:
     """Return times as floats counted from the first, or raise ValueError."""
     array = np.asarray(times)
+    if array.dtype.kind == "U":
+        try:
+            array = array.astype("datetime64")
+        except ValueError as error:
+            raise ValueError(f"times are texts that are no dates (ISO 8601): {error}.") from None
     if array.dtype.kind in "mM" and array.ndim == 1 and not np.isnat(array).any():
         array = (array - array[:1].repeat(array.size)) / np.timedelta64(1, "s")
     if array.shape != (count,) or array.dtype.kind not in "biuf":
@@ -220,10 +238,15 @@ def checked_times(times: Any, count: int) -> Array:
     if not np.isfinite(array).all():
         where = int(np.flatnonzero(~np.isfinite(array))[0])
         raise ValueError(f"times[{where}] is {array[where]}; leave out samples without a time.")
-    falls = np.flatnonzero(np.diff(array) < 0)
+    falls = np.flatnonzero(array[1:] < array[:-1])
     if falls.size:
         raise ValueError(
             f"times fall from times[{falls[0]}] to the next; sort the samples by their times."
+        )
+    if count and not math.isfinite(float(array[-1]) - float(array[0])):
+        raise ValueError(
+            f"times go from {array[0]:g} to {array[-1]:g}, and their difference is beyond every "
+            "float; give them in a greater unit."
         )
     return array - array[0] if count else array
 
@@ -244,6 +267,8 @@ def on_lattice(
     places = None if moments is None else lattice_places(moments, step)
     samples = track
     if places is not None and places.size:
+        places = drawn_together(places, taps.array.size)
+        check_room(int(places[-1]) + 1, track)
         samples = np.full((int(places[-1]) + 1, *track.shape[1:]), np.nan, track.dtype)
         samples[places] = track
     there = ~np.isnan(samples)
@@ -264,7 +289,12 @@ def on_lattice(
     if missing == "ignore" and not signed:
         if edges == "renormalise":
             ends = {"boundary": "constant", "fill_value": np.nan}  # as missing as a gap
-        values = convolve(samples, soft(taps), missing="ignore", **ends, **shared)
+        if ordinary(samples, coverage):
+            values = convolve(samples, soft(taps), missing="ignore", **ends, **shared)
+        else:
+            values = averages(samples, taps, ends | shared)
+        if edges == "renormalise":
+            settle_lone(values, coverage, samples, there, taps)
     else:
         values = convolve(samples, soft(taps), **ends, **shared)
         if edges == "renormalise":
@@ -273,6 +303,69 @@ def on_lattice(
     if places is not None:
         values, coverage = values[places], coverage[places]
     return np.array(values), np.array(coverage)
+
+
+def ordinary(samples: Array, coverage: Array) -> bool:
+    """Whether no product of a weight and a sample loses digits because both are tiny."""
+    if not samples.size:
+        return True
+    least = float(np.min(coverage, where=coverage > 0, initial=1.0))
+    tiny = math.sqrt(float(np.finfo(np.result_type(samples, np.float32)).tiny))
+    return least > tiny and not 0 < magnitude(samples) < tiny
+
+
+def magnitude(samples: Array) -> float:
+    """Return the greatest magnitude, of real and imaginary parts, without what is missing."""
+    parts = (samples.real, samples.imag) if samples.dtype.kind == "c" else (samples,)
+    found = [f(part, None) for part in parts for f in (np.fmax.reduce, np.fmin.reduce)]
+    return float(np.max(np.abs(found), where=~np.isnan(found), initial=0))
+
+
+def averages(samples: Array, taps: Taps, options: dict[str, Any]) -> Array:
+    """Return averages over what is there, of weights and samples raised by powers of two.
+
+    So their products keep their digits where hardly any weight is left, as after long gaps.
+    """
+    wide = samples.astype(np.result_type(samples, float), copy=False)
+    largest = magnitude(wide)
+    power = exponent(largest) if math.isfinite(largest) else 1024
+    up, lift = max(0, -power), min(LIFT, LIFT - power)
+    options = options | {"fill_value": scaled(options["fill_value"], up)}
+    values = convolve(scaled(wide, up), scaled(taps.array, lift), missing="ignore", **options)
+    return np.asarray(scaled(values, -up - lift)).astype(samples.dtype)
+
+
+def settle_lone(values: Array, coverage: Array, samples: Array, there: Array, taps: Taps) -> None:
+    """Let the average of one sample be that sample, which rounding might miss."""
+    size = taps.array.size
+    before, _ = Axis(len(samples), size, "same", "convolve", taps.anchor).span(0, 1)
+    few = (coverage > 0) & (coverage <= taps.array.max() * (1 + 1e-9))
+    for column in np.ndindex(samples.shape[1:]):
+        place = (slice(None), *column)
+        rows, read = np.flatnonzero(few[place]), np.flatnonzero(there[place])
+        first = np.searchsorted(read, rows + before)
+        lone = np.searchsorted(read, rows + before + size) == first + 1
+        values[place][rows[lone]] = samples[place][read[first[lone]]]
+
+
+def drawn_together(places: Array, reach: int) -> Array:
+    """Return places with gaps that no weight reaches across cut to the first such length.
+
+    Nothing else changes: a boundary continues a track by less than ``reach`` of its places.
+    """
+    steps = np.minimum(np.diff(places, prepend=places[:1]), reach)
+    return np.cumsum(steps)
+
+
+def check_room(length: int, track: Array) -> None:
+    """Raise ValueError where the places of a lattice take far more than the samples."""
+    columns = math.prod(track.shape[1:])
+    if length * columns > max(ROOM, ROOMS * track.size):
+        raise ValueError(
+            f"the times make a lattice of {length:,} places for {len(track):,} samples; give a "
+            "greater step=, fewer weights, or weights of the real ages, such as "
+            "time.exponential:TAU."
+        )
 
 
 def soft(taps: Taps) -> list[float]:
@@ -284,6 +377,11 @@ def soft(taps: Taps) -> list[float]:
 def covered(there: Array, taps: Taps, **options: Any) -> Array:
     """Return the sum of the weights over what is there: 1 where all of it is."""
     part = convolve(there, taps.array, nonnegative=not (taps.array < 0).any(), **options)
+    return whole_ones(part, taps)
+
+
+def whole_ones(part: Array, taps: Taps) -> Array:
+    """Return sums of the weights with what is 1 but for rounding as 1."""
     nearly = abs(part - 1) <= 4 * taps.array.size * np.finfo(float).eps
     return np.where(nearly, 1.0, part)
 
@@ -300,21 +398,28 @@ def lattice_places(moments: Array, step: float | None) -> Array:
             f"two samples have the same time, {where} and {where + 1}, counted from 0; average "
             "them first, or give weights of the real ages, such as time.exponential:TAU."
         )
+    given = step is not None
     step = common_step(moments, float(between.min())) if step is None else positive("step", step)
-    if moments[-1] / step >= LONGEST_LATTICE:
+    ages = "weights of the real ages, such as time.exponential:TAU"
+    if float(moments[-1]) / step >= LONGEST_LATTICE:
         raise ValueError(
-            f"times span {moments[-1] / step:.3g} steps of {step:g}, and {LONGEST_LATTICE} are "
-            "allowed; give a greater step=, or weights of the real ages, such as "
-            "time_exponential(tau)."
+            f"times span {float(moments[-1]) / step:.3g} steps of {step:g}, and {LONGEST_LATTICE} "
+            f"are allowed; give a greater step=, or {ages}."
         )
     places = np.rint(moments / step)
     off = np.abs(moments / step - places)
-    if off.max() > near or np.diff(places).min() < 1:
+    if off.max() > near:
         where = int(off.argmax())
         raise ValueError(
             f"times are no multiples of the step {step:g}: times[{where}] lies {off[where]:.3g} "
-            "steps beside one; give the step=, or weights of the real ages, such as "
-            "time.exponential:TAU."
+            f"steps beside one{f', and {near:g} is allowed' if given else ''}; give "
+            f"{'another' if given else 'the'} step=, or {ages}."
+        )
+    if np.diff(places).min() < 1:
+        where = int(np.diff(places).argmin())
+        raise ValueError(
+            f"times[{where}] and times[{where + 1}] are less than half a step of {step:g} apart; "
+            f"give a smaller step=, or {ages}."
         )
     return places.astype(np.int64)
 
@@ -350,6 +455,7 @@ def by_ages(
         sums, mass, lost = recursion(held, there, moments, function.args[0])  # type: ignore[attr-defined]
     else:
         sums, mass, lost = all_pairs(held, there, moments, weights)
+    mass = np.where(mass < NOTHING, 0, mass)
     if not ignore:
         mass = np.where(lost > 0, np.nan, mass)
     with np.errstate(all="ignore"):
