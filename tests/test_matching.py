@@ -258,6 +258,58 @@ def test_peaks_are_ordered_apart_and_counted():
     assert [p.index for p in peaks([0, np.nan, 4, np.nan])] == [(2,), (0,)]
 
 
+@settings(max_examples=80)
+@given(st.lists(st.integers(0, 3), max_size=40))
+def test_plateaus_are_those_of_scipy(values):
+    from scipy.signal import find_peaks
+
+    bordered = [-1, *values, -1]  # where scipy sees no peaks
+    _, found = find_peaks(bordered, plateau_size=1)
+    assert sorted(p.index[0] + 1 for p in peaks(values)) == found["left_edges"].tolist()
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_plateaus_are_regions_of_one_value_above_all_around_them(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=2, max_size=3)))
+    seed = data.draw(st.integers(0, 2**31))
+    values = np.random.default_rng(seed).integers(0, 4, shape).astype(float)
+    values[values == 3] = data.draw(st.sampled_from([3, np.inf]))
+    wanted, seen = set(), set()
+    for start in np.ndindex(*shape):
+        if start in seen:
+            continue
+        region, edge, above = {start}, [start], False
+        while edge:
+            place = edge.pop()
+            for step in np.ndindex(*[3] * len(shape)):
+                other = tuple(p + s - 1 for p, s in zip(place, step, strict=True))
+                if all(0 <= o < n for o, n in zip(other, shape, strict=True)):
+                    above |= values[other] > values[start]
+                    if values[other] == values[start] and other not in region:
+                        region.add(other)
+                        edge.append(other)
+        seen |= region
+        if not above:
+            wanted.add(start)
+    assert {p.index for p in peaks(values)} == wanted
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinities_are_peaks_and_the_greatest_floats_do_not_overflow():
+    assert best([np.inf, 1, 2]).index == (0,)
+    assert [p.index for p in peaks([1, np.inf, 1, 3, 2])] == [(1,), (3,)]
+    assert best([1, np.inf, 1]).value == np.inf
+    assert best([-np.inf, 2, np.nan]).index == (1,)
+    for power in (-1074, -1000, 0, 1019):
+        peak = best(2.0**power * np.array([0, 2, 4, 3]))
+        assert peak.position == best([0, 2, 4, 3]).position
+        assert peak.value == pytest.approx(2.0**power * best([0, 2, 4, 3]).value)
+    high = best([1e308, 1.7e308, -1.7e308])
+    assert high.position[0] == pytest.approx(best([1, 1.7, -1.7]).position[0])
+    assert high.value == np.inf
+
+
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(1, 9))
 def test_peaks_keep_their_distance_and_every_sample_is_near_or_below_one(values, distance):
@@ -292,7 +344,7 @@ def test_more_that_is_not_allowed():
         matched_filter([1.0, 2.0], [0.0])
     with pytest.raises(ValueError, match="noise="):
         matched_filter([1.0, 2.0], [1.0], noise=0)
-    with pytest.raises(ValueError, match="no finite"):
+    with pytest.raises(ValueError, match="nothing but NaN"):
         best([np.nan])
     with pytest.raises(TypeError, match=r"numpy\.abs"):
         peaks([1j])
@@ -300,3 +352,5 @@ def test_more_that_is_not_allowed():
         peaks([1.0], count=-1)
     with pytest.raises(ValueError, match="distance="):
         peaks([1.0], distance=np.nan)
+    with pytest.raises(ValueError, match="at least 0"):
+        peaks([1.0], distance=-1)

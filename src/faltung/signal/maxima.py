@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from faltung.dtypes import Array, plain_array
+from faltung.signal.scaling import exponent, largest_of, scaled
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Peak:
         away, on a ridge that lies across the axes at most one along each of them; and the sample
         itself along an axis on whose end it lies.
     value : float
-        The quadratic there.
+        The quadratic there; infinite where that is beyond every float.
 
     Scores of :func:`faltung.signal.match` are found to a hundredth of a sample where the signal is
     smooth. Where it is as fine as its samples, the scores fall off faster than any quadratic, and
@@ -47,7 +49,7 @@ def best(scores: Any) -> Peak:
     Parameters
     ----------
     scores : array_like
-        Real, of one axis or more; NaN counts as nothing.
+        Real, of one axis or more; NaN and minus infinity count as nothing.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def best(scores: Any) -> Peak:
     values = checked_scores(scores)
     if not values.size or values.max() == -np.inf:
         raise ValueError(
-            f"scores of shape {values.shape} hold no finite number; there is no peak to find."
+            f"scores of shape {values.shape} hold nothing but NaN and -inf: there is no peak."
         )
     return refined(values, tuple(map(int, np.unravel_index(int(values.argmax()), values.shape))))
 
@@ -73,19 +75,20 @@ def peaks(
 ) -> list[Peak]:
     """Return local maxima, the greatest first.
 
-    A peak is no less than any of its neighbours, corners included, and of equal neighbours the
-    first. From the greatest on, each peak removes the lesser ones nearer than ``distance``.
+    A peak is a sample greater than all of its neighbours, corners included, or a plateau: the first
+    of equal neighbours, all around which is less. From the greatest on, each peak removes the
+    lesser ones nearer than ``distance``.
 
     Parameters
     ----------
     scores : array_like
-        Real, of one axis or more; NaN counts as nothing.
+        Real, of one axis or more; NaN and minus infinity count as nothing.
     count : int, optional
         At most so many.
     least : float
         The least score.
     distance : float
-        In samples, as the crow flies.
+        In samples, as the crow flies; at least 0.
 
     Returns
     -------
@@ -113,6 +116,8 @@ def peaks(
     for name, number in (("least", least), ("distance", distance)):
         if not isinstance(number, (int, float, np.number)) or math.isnan(float(number)):
             raise ValueError(f"{name}={number!r} must be a number.")
+    if distance < 0:
+        raise ValueError(f"distance={distance!r} must be at least 0 samples.")
     found = np.argwhere(local_maxima(values) & (values >= least))
     scored = values[tuple(found.T)]
     found = found[np.argsort(-scored, kind="stable")]
@@ -128,22 +133,43 @@ def checked_scores(scores: Any) -> Array:
             f"{values.shape}. Of complex ones take numpy.abs."
         )
     values = values.astype(float)
-    values[~np.isfinite(values)] = -np.inf
+    values[np.isnan(values)] = -np.inf
     return values
 
 
 def local_maxima(values: Array) -> Array:
-    """Return where no neighbour is greater, and none before it equal."""
-    inside = np.isfinite(values)
+    """Return which samples are above all around them, or the first of a plateau that is."""
     around = np.pad(values, 1, constant_values=-np.inf)
-    for step in itertools.product((-1, 0, 1), repeat=values.ndim):
-        there = around[tuple(slice(1 + s, 1 + s + n) for s, n in zip(step, values.shape,
-                                                                     strict=True))]  # fmt: skip
-        if step < (0,) * values.ndim:
-            inside &= values > there
-        elif any(step):
-            inside &= values >= there
-    return inside
+    beside = list(neighbours(around, values.shape))
+    top = values > -np.inf
+    alone = top.copy()
+    for there in beside:
+        top &= values >= there
+        alone &= values > there
+    level = top & ~alone  # beside an equal one
+    if not level.any():
+        return top
+    # a plateau that rises somewhere has a sample beside one that is equal and no top
+    low = np.zeros(values.shape, bool)
+    tops = neighbours(np.pad(top, 1), values.shape)
+    for there, also in zip(beside, tops, strict=True):
+        low |= level & (values == there) & ~also
+    from scipy.ndimage import label
+
+    plateaus, count = label(level, np.ones((3,) * values.ndim))
+    rises = np.zeros(count + 1, bool)
+    rises[plateaus[low]] = True
+    numbers, firsts = np.unique(plateaus, return_index=True)
+    firsts = firsts[(numbers > 0) & ~rises[numbers]]
+    alone.flat[firsts] = True
+    return np.asarray(alone)
+
+
+def neighbours(around: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield what stands a step away of each sample in every direction, of a padded array."""
+    for step in itertools.product((-1, 0, 1), repeat=len(shape)):
+        if any(step):
+            yield around[tuple(slice(1 + s, 1 + s + n) for s, n in zip(step, shape, strict=True))]
 
 
 def apart(places: Array, distance: float, most: int) -> Array:
@@ -192,8 +218,10 @@ def refined(values: Array, index: tuple[int, ...]) -> Peak:
 def summit(around: Array) -> tuple[list[float], float]:
     """Return how far from the middle of 3 samples a side the maximum lies, and how much higher."""
     rank = around.ndim
-    scale = float(np.ptp(around)) or 1.0
-    samples = (around - around[(1,) * rank]) / scale
+    power = exponent(largest_of(around))
+    samples = scaled(around, -power)
+    scale = float(np.ptp(samples)) or 1.0
+    samples = (samples - samples[(1,) * rank]) / scale
 
     def at(*steps: tuple[int, int]) -> float:
         place = [1] * rank
@@ -215,4 +243,4 @@ def summit(around: Array) -> tuple[list[float], float]:
         moves = np.clip(moves, -0.5, 0.5)
         bend = np.diag(curve)
     gain = float(slope @ moves + moves @ bend @ moves / 2)
-    return [float(move) for move in moves], gain * scale
+    return [float(move) for move in moves], float(scaled(gain * scale, power))
