@@ -299,6 +299,51 @@ def test_colours_and_dtypes():
     assert "values" not in repr(done)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("n", "boundary"), [(20, "wrap"), (20, "constant"), (600, "symmetric")])
+def test_estimates_are_of_the_scale_of_what_is_given(n, boundary):
+    rng = np.random.default_rng(15)
+    k = np.array([0.2, 0.5, 0.2])
+    y = rng.random(n) + 0.1
+    calls = [
+        {"noise": 0.05}, {"noise": 0.05, "prior": "white"}, {"noise": 0.05, "signal": 0.3},
+        {"method": "least_squares"}, {"method": "least_squares", "damping": 0.1},
+        {"method": "richardson_lucy", "noise": 0.02},
+    ]  # fmt: skip
+    for options in calls:
+        usual = {"boundary": boundary, "iterations": 20, "fill_value": 0.5}
+        first = deconvolve(y, k, **usual, **options)
+        for up, blurred in ((-700, 0), (500, 0), (900, 300), (0, -400), (-600, -450)):
+            given = dict(options)
+            if "noise" in given:
+                given["noise"] *= 2.0**up
+            if "signal" in given:
+                given["signal"] *= 2.0 ** (up - blurred)
+            if "damping" in given:
+                given["damping"] *= 2.0 ** (2 * blurred)
+            there = usual | {"fill_value": 0.5 * 2.0 ** (up - blurred)}
+            done = deconvolve(y * 2.0**up, k * 2.0**blurred, **there, **given)
+            np.testing.assert_array_equal(done.values, first.values * 2.0 ** (up - blurred))
+            assert done.residual == first.residual * 2.0**up
+            assert done.damping == first.damping * 2.0 ** (2 * blurred)
+            assert (done.condition, done.rank) == (first.condition, first.rank)
+            wanted = first.standard_error * 2.0 ** (up - blurred)
+            assert done.standard_error == pytest.approx(wanted, rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_noise_far_beyond_the_signal_or_far_below_it():
+    drowned = deconvolve([1.0, 2.0, 3.0, 4.0], [0.5, 0.5], noise=1e300)
+    assert np.isfinite(drowned.values).all()
+    assert np.ptp(drowned.values) < 1e-3
+    exact = deconvolve([1.0, 2.0, 3.0, 4.0], [0.8, 0.2], noise=1e-300)
+    plain = deconvolve([1.0, 2.0, 3.0, 4.0], [0.8, 0.2], method="least_squares")
+    np.testing.assert_allclose(exact.values, plain.values, rtol=1e-9)
+    for noise, signal in ((1e300, 1e-300), (1e-300, 1e300)):
+        done = deconvolve([1.0, 2.0, 3.0, 4.0], [0.8, 0.2], noise=noise, signal=signal)
+        assert np.isfinite(done.values).all()
+
+
 def test_a_named_kernel_lies_by_its_anchor():
     x = np.random.default_rng(14).standard_normal(50)
     k = kernels.linear_age(3)
@@ -313,6 +358,8 @@ def test_a_named_kernel_lies_by_its_anchor():
     ([1, 2], [], {"noise": 1}, "empty"), ([1, 2], [np.inf], {"noise": 1}, "infinity"),
     ([1, -2], [1], {"method": "richardson_lucy"}, "negative"),
     ([1, 2], [0], {"method": "richardson_lucy"}, "all 0"),
+    ([1, 2, 3], [0, 0], {"noise": 1}, "all 0"), ([1, 2], [0], {"method": "least_squares"}, "all 0"),
+    ([1, 2], [1e-200], {"method": "least_squares", "damping": 1.0}, "smaller"),
     ([1, 2], [1], {"noise": -1}, "noise=-1"), ([1, 2], [1], {"noise": 1, "signal": 0}, "signal=0"),
     ([1, 2], [1], {"noise": 1, "damping": 1}, "damping= is not"),
     ([1, 2], [1], {"method": "least_squares", "signal": 1}, "signal= is not"),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from faltung.signal.blur import (
     roughness,
     transfer,
 )
+from faltung.signal.scaling import exponent, largest_of, scaled
 
 METHODS = ("wiener", "richardson_lucy", "least_squares")
 MOST_POWERS = 1 << 18  # of a spectrum that tells the signal: more would tell no better
+FAINT, LOUD = 2.0**-300, 2.0**300  # noise to y, and noise to signal, beyond which nothing changes
 ITERATIONS = {"wiener": 200, "least_squares": 1000, "richardson_lucy": 50}
 PRIORS = ("smooth", "white")
 TAKES = {  # the arguments that only some methods have
@@ -174,41 +176,86 @@ def deconvolve(
     if anchor is None and hasattr(k, "anchor"):
         anchor = k.anchor
     positive = method == "richardson_lucy"
-    if positive and (y.min(initial=0) < 0 or kernel.min() < 0 or not kernel.any()):
+    if not kernel.any():
+        raise ValueError("k is all 0, and nothing of x is left in y; give the kernel of the blur.")
+    if positive and (y.min(initial=0) < 0 or kernel.min() < 0):
         raise ValueError(
-            'method="richardson_lucy" is for counts: neither y nor k may be negative, nor k all 0; '
-            "take numpy.maximum(y, 0), or another method."
+            'method="richardson_lucy" is for counts: neither y nor k may be negative; take '
+            "numpy.maximum(y, 0), or another method."
         )
-    wide = y.astype(float)
+    fill = checked_fill(fill_value)
+    if "constant" not in (boundary if isinstance(boundary, (tuple, list)) else [boundary]):
+        fill = 0.0
+    units = Units.of(y.astype(float), kernel.astype(float), fill)
+    wide = scaled(y.astype(float), -units.y)
     blur = Blur.of(
-        kernel.astype(float), y.shape, operation=operation, mode=mode, boundary=boundary,
-        fill_value=checked_fill(fill_value), axes=axes, anchor=anchor, clean=positive,
+        scaled(kernel.astype(float), -units.k), y.shape, operation=operation, mode=mode,
+        boundary=boundary, fill_value=scaled(fill, -units.x), axes=axes, anchor=anchor,
+        clean=positive,
     )  # fmt: skip
     most = ITERATIONS[method] if iterations is None else iterations
-    factor, centre, smooth = damping or 0.0, 0.0, method == "wiener" and prior == "smooth"
-    if method == "wiener" and noise:
-        factor = (noise / (signal or likeliest(blur, wide, noise, smooth))) ** 2
+    loud = None if noise is None else scaled(float(noise), -units.y)
+    factor, centre, smooth = 0.0, 0.0, method == "wiener" and prior == "smooth"
+    if method == "wiener" and loud:
+        known = min(max(loud, FAINT), LOUD)
+        told = likeliest(blur, wide, known, smooth) if signal is None else None
+        factor = min(known / told if told else units.quotient(noise, signal), LOUD) ** 2
+    if damping:
+        factor = scaled(float(damping), -2 * units.k)
+        if math.isinf(factor):
+            raise ValueError(
+                f"damping={damping!r} is beyond 1e308 times the square of k, and would leave "
+                "nothing; give a smaller one."
+            )
     if method == "wiener" and not smooth:
         centre = centre_of(wide, blur.kernel)
     least = Least(blur, factor, smooth)
     if positive:
-        values, steps, stopped = multiply(blur, wide, noise, most, tolerance)
+        values, steps, stopped = multiply(blur, wide, loud, most, tolerance)
         solver = "multiplicative"
     else:
         off = wide - blur.rest - (blur.forth(np.full(blur.shape, centre)) if centre else 0.0)
         values, solver, steps, stopped = least.solve(off, most, tolerance)
         values = values + centre
     left = blur.forth(values) + blur.rest - wide
-    residual = math.sqrt(float(np.mean(left**2)))
-    known = noise if noise is not None or positive else estimated(blur, left, factor)
+    residual = float(scaled(math.sqrt(float(np.mean(left**2))), units.y))
+    guess = estimated(blur, left, factor) if noise is None and not positive else None
+    spread = noise if guess is None else float(scaled(guess, units.y))
     condition, rank, exact = conditioning(blur)
-    error = math.nan if known is None or positive else known * least.growth()
-    if y.dtype == np.float32:
-        values = values.astype(np.float32)
+    error = math.nan
+    if spread is not None and not positive:
+        error = float(scaled(spread * least.growth(), -units.k))
+    with np.errstate(over="ignore", under="ignore"):
+        values = scaled(values, units.x).astype(np.float32 if y.dtype == np.float32 else float)
+    factor = float(damping) if damping else float(scaled(factor, 2 * units.k))
     return Deconvolved(
         values, method, solver, blur.boundary, steps, stopped, residual, factor, condition, rank,
         error, exact,
     )  # fmt: skip
+
+
+class Units(NamedTuple):
+    """Powers of two that ``y``, ``k`` and ``x`` are counted in: their squares then are floats."""
+
+    y: int
+    k: int
+
+    @classmethod
+    def of(cls, y: Array, kernel: Array, fill: float) -> Units:
+        """Return those in which nothing exceeds 1."""
+        k = exponent(largest_of(kernel))
+        sizes = [exponent(largest_of(y))] if y.any() else []
+        return cls(max([*sizes, k + exponent(abs(fill))] if fill else sizes, default=0), k)
+
+    @property
+    def x(self) -> int:
+        """The power of the estimate."""
+        return self.y - self.k
+
+    def quotient(self, noise: Any, signal: Any) -> float:
+        """Return noise over signal."""
+        (top, up), (below, down) = math.frexp(float(noise)), math.frexp(float(signal))
+        return float(scaled(top / below, up - down - self.k))
 
 
 # ---- arguments -------------------------------------------------------------------------------
