@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from faltung.distributions.pmf import PMF
 
 SLACK = 1 + 1e-9  # for the rounding of bounds
+NOISE = 1e-14  # of SciPy's sf and cdf
+SINGLE = 1 << 12  # points beyond an end that are summed one by one
+FARTHEST = 40  # octaves of points beyond an end that are summed in blocks
 SHORT = 1e-9  # what probabilities may miss of 1, which is taken for rounding
 
 
@@ -170,17 +173,30 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
     """Return a frozen distribution of scipy.stats, with its tails cut off at a mass."""
     from faltung.distributions.pmf import PMF
 
-    if not hasattr(frozen, "pmf") or not hasattr(frozen, "support"):
+    check_mass(mass)
+    try:
+        frozen.pmf  # noqa: B018  (continuous ones have none)
+        first, last, centre = (np.asarray(each) for each in (*frozen.support(), frozen.median()))
+    except (AttributeError, TypeError):
         raise TypeError(
             f"{type(frozen).__name__} is no frozen discrete distribution of scipy.stats, such as "
             "stats.poisson(50); for a continuous one use Density.from_scipy."
+        ) from None
+    if first.ndim or last.ndim or centre.ndim:
+        raise ValueError(
+            f"this is {max(first.size, last.size, centre.size)} distributions; give one, with "
+            "numbers as its parameters."
         )
-    if not 0 < mass < 1:
-        raise ValueError(f"mass is {mass!r}; it must be more than 0 and less than 1.")
-    first, last = frozen.support()
-    middle = int(frozen.median())
-    high = end_of_tail(frozen, middle, last, mass, 1, max_points)
-    low = end_of_tail(frozen, middle, first, mass, -1, max_points)
+    if not np.isfinite(centre):
+        raise ValueError(f"SciPy says that its median is {centre}; are its parameters allowed?")
+    if any(np.isfinite(each) and each != np.rint(each) for each in (first, last, centre)):
+        raise ValueError(
+            f"its values from {first} to {last} are no integers; take one of integers, and add or "
+            "multiply afterwards, as in PMF.from_scipy(stats.poisson(3)) + 0.5."
+        )
+    middle = int(centre)
+    high = end_of_tail(frozen, middle, float(last), mass, 1, max_points)
+    low = end_of_tail(frozen, middle, float(first), mass, -1, max_points)
     points = np.arange(low, high + 1)
     with np.errstate(all="ignore"):
         values = np.asarray(frozen.pmf(points), float)
@@ -193,19 +209,25 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
                 np.where(small, tiny.mantissa, masses.mantissa),
                 np.where(small, tiny.exponent, masses.exponent),
             )
-    above = lost_beyond(frozen, high, last, 1)
-    below = lost_beyond(frozen, low, first, -1)
+    above = lost_beyond(frozen, high, float(last), 1)
+    below = lost_beyond(frozen, low, float(first), -1)
     total = math.fsum(masses.floats())
-    off = abs(total - 1)
+    off = max(total - 1, 1 - (above + below) * SLACK - total, 0.0)
     if not off < 1e-6:
         raise ValueError(
-            f"the probabilities from {low} to {high} sum to {total:.12g}, which is "
-            f"{total - 1:+.3g} off 1; the distribution is not what its sf says."
+            f"the probabilities from {low} to {high} sum to {total:.12g}, and at most "
+            f"{above + below:.3g} is cut off; SciPy's numbers are wrong there."
         )
     return PMF.made(
         Fraction(low), Fraction(1), masses, Lost(below, 0.0, above),
         max(4 * EPS, 2 * off), "scipy.stats",
     )  # fmt: skip
+
+
+def check_mass(mass: Any) -> None:
+    """Raise ValueError unless a mass may be cut off."""
+    if not isinstance(mass, (int, float, np.number)) or not 0 < mass < 1:
+        raise ValueError(f"mass is {mass!r}; it must be a number more than 0 and less than 1.")
 
 
 def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, most: int) -> int:
@@ -232,20 +254,37 @@ def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, mo
 
 
 def lost_beyond(frozen: Any, point: int, end: float, sign: int) -> float:
-    """Return a bound on the mass beyond a point: SciPy's, and that of a geometric tail.
+    """Return a bound on the mass beyond a point, as far as SciPy's probabilities are right.
 
-    SciPy computes some tails as 1 - cdf, which is noise below 1e-16; where the next probability
-    is more than such a tail, the tail is wrong and counts as NaN.
+    They are summed, point by point and farther out in blocks, in which they are taken to fall; so
+    no ratio of them need be. SciPy's sf and cdf, of which some are 1 less the other and so noise
+    below 1e-16, count where they are more, or say it closer.
     """
     if (point >= end) if sign > 0 else (point <= end):
         return 0.0
     with np.errstate(all="ignore"):
         told = float(frozen.sf(point) if sign > 0 else frozen.cdf(point - 1))
-        here, after = (float(p) for p in frozen.logpmf(np.array([point, point + sign])))
-    if here == -np.inf or after == -np.inf:
-        return max(told * SLACK, 5e-324) if told < 1e-9 else 1.0
-    ratio = math.exp(min(after - here, 0.0))
-    geometric = math.exp(after) / (1 - ratio) if ratio < 1 else 1.0
-    if told >= math.exp(after) and told > 1e-12:
-        return min(told * SLACK, 1.0)
-    return min(max(geometric * SLACK, 5e-324), 1.0)
+    added = added_up(frozen, point, end, sign)
+    if not told <= NOISE + added * SLACK:  # probabilities do not fall there
+        return min(told * SLACK + NOISE, 1.0) if told == told else 1.0
+    return max(min(added * SLACK, told * SLACK + NOISE, 1.0), 5e-324)
+
+
+def added_up(frozen: Any, point: int, end: float, sign: int) -> float:
+    """Return the sum of probabilities beyond a point, of distant ones block by block."""
+    steps = np.arange(1, SINGLE)
+    if abs(end - point) >= SINGLE:
+        distant = np.rint(SINGLE * 2.0 ** (np.arange(16 * (FARTHEST - 12) + 1) / 16))
+        steps = np.concatenate([steps, distant.astype(np.int64)])
+    steps = steps[: np.searchsorted(steps, abs(end - point), side="right")]
+    widths = np.diff(steps, append=steps[-1] + 1)
+    with np.errstate(all="ignore"):
+        logs = np.asarray(frozen.logpmf(point + sign * steps), float)
+        masses = np.exp(logs + np.log(widths))
+    if np.isnan(masses).any():
+        return math.inf
+    rest = 0.0
+    if steps[-1] >= 2.0**FARTHEST:  # octave by octave the masses fall as these do, or faster
+        before, last = (float(masses[at].sum()) for at in (slice(-33, -17), slice(-17, -1)))
+        rest = math.inf if last >= before > 0 else last * last / (before - last) if before else 0.0
+    return float(masses.sum()) + rest
