@@ -264,7 +264,10 @@ def on_lattice(
     if missing == "ignore" and not signed:
         if edges == "renormalise":
             ends = {"boundary": "constant", "fill_value": np.nan}  # as missing as a gap
+        if taps.array[taps.array > 0].min() < np.finfo(samples.dtype).tiny:
+            samples = samples.astype(np.result_type(samples, float))  # which holds the weights
         values = convolve(samples, soft(taps), missing="ignore", **ends, **shared)
+        values = values.astype(track.dtype, copy=False)
     else:
         values = convolve(samples, soft(taps), **ends, **shared)
         if edges == "renormalise":
