@@ -264,3 +264,24 @@ def test_more_that_is_not_allowed():
         peaks([1.0], count=-1)
     with pytest.raises(ValueError, match="distance="):
         peaks([1.0], distance=np.nan)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize(("offset", "loud", "quiet"), [
+    (1e12, 1.0, 1.0), (0.0, 1e6, 1e-6), (0.0, 1e10, 1e-3), (0.0, 1e10, 1e-6), (0.0, 1e200, 1e-200),
+])  # fmt: skip
+def test_scores_of_loud_and_quiet_parts_are_those_of_the_samples_as_given(
+    offset, loud, quiet, centred
+):
+    rng = np.random.default_rng(0)
+    template = rng.normal(size=8)
+    x = offset + np.r_[loud * (1 + rng.normal(size=50)), quiet * rng.normal(size=60)]
+
+    def score(window):  # in long double, each window on its own scale
+        w, t = (np.array(a, np.longdouble) / np.abs(a).max() for a in (window, template))
+        if centred:
+            w, t = w - w.mean(), t - t.mean()
+        return float((w * t).sum() / np.sqrt((w * w).sum() * (t * t).sum()))
+
+    wanted = [score(x[at : at + 8]) for at in range(len(x) - 7)]
+    np.testing.assert_allclose(match(x, template, centred=centred), wanted, atol=1e-6)

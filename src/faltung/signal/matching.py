@@ -88,19 +88,14 @@ def match(
     template, weights = checked_template(template, mask)
     along = convolved_axes(axes, x.shape, template.shape)
     laid = laid_out(x, template.shape, along, mode, boundary, fill_value)
-    there = np.isfinite(laid)
-    # about the mean and scaled, sums of squares neither overflow nor lose much
-    laid = laid / (float(np.max(np.abs(laid), where=there, initial=0)) or 1.0)
-    middle = float(np.mean(laid, where=there)) if centred and there.any() else 0.0
-    scale = float(np.max(np.abs(laid - middle), where=there, initial=0)) or 1.0
-    values = np.where(there, (laid - middle) / scale, np.nan)
     kernel, total = unit(template, weights, centred)
-    scores = at_once(values, kernel, weights, total, centred, abs(middle) / scale)
+    values, middle = about_middle(laid, centred)
+    scores = at_once(values, kernel, weights, total, centred, middle)
     if np.isinf(scores).any():
-        scores[np.isinf(scores) & even(values, kernel.shape, centred)] = 0
+        scores[np.isinf(scores) & even(laid, kernel.shape, centred)] = 0
     doubtful = np.argwhere(np.isinf(scores))
     if doubtful.size:
-        one_by_one(values, kernel, weights, total, centred, middle / scale, scores, doubtful)
+        one_by_one(laid, kernel, weights, total, centred, scores, doubtful)
     last = range(x.ndim - len(along), x.ndim)
     return np.ascontiguousarray(np.moveaxis(np.clip(scores, -1, 1, out=scores), last, along))
 
@@ -263,6 +258,25 @@ def bounded(
     return chosen(values), bound * float(np.linalg.norm(taps)) * norm
 
 
+def about_middle(laid: Array, centred: bool) -> tuple[Array, float]:
+    """Return samples about their mean, the greatest of about 1, and the mean on the same scale.
+
+    So sums of squares neither overflow nor lose much. Each is rounded once, relatively: a scale
+    that is a power of two changes nothing else.
+    """
+    there = np.isfinite(laid)
+    values = np.ldexp(laid, -power_of(laid, there))
+    middle = float(np.mean(values, where=there)) if centred and there.any() else 0.0
+    values = np.where(there, values - middle, np.nan)
+    power = power_of(values, there)
+    return np.ldexp(values, -power), math.ldexp(abs(middle), -power)
+
+
+def power_of(values: Array, there: Array) -> int:
+    """Return the power of two of the greatest magnitude."""
+    return math.frexp(float(np.max(np.abs(values), where=there, initial=0)))[1]
+
+
 def at_once(
     values: Array, kernel: Array, weights: Array, total: float, centred: bool, middle: float
 ) -> Array:
@@ -301,31 +315,31 @@ def even(values: Array, taps: tuple[int, ...], centred: bool) -> Array:
     found: Array | bool = True
     for axis, along in enumerate(taps):
         if along > 1:
-            changes = np.diff(values, axis=axis - len(taps)) != 0
+            with np.errstate(all="ignore"):  # of infinities
+                changes = np.diff(values, axis=axis - len(taps)) != 0
             pairs = [n - (number == axis) for number, n in enumerate(taps)]
             found = found & (correlate(changes, np.ones(pairs, np.int64), mode="valid") == 0)
     return np.asarray(found)
 
 
 def one_by_one(
-    values: Array,
+    samples: Array,
     kernel: Array,
     weights: Array,
     total: float,
     centred: bool,
-    middle: float,
     scores: Array,
     places: Array,
 ) -> None:
-    """Compute scores from the windows themselves, in two passes; ``middle`` was taken off."""
+    """Compute scores from the windows themselves, in two passes."""
     rank = kernel.ndim
-    windows = sliding_window_view(values, kernel.shape, tuple(range(-rank, 0)))
+    windows = sliding_window_view(samples, kernel.shape, tuple(range(-rank, 0)))
     inner = tuple(range(1, rank + 1))
     for first in range(0, len(places), max(1, AT_ONCE // kernel.size)):
         some = tuple(places[first : first + max(1, AT_ONCE // kernel.size)].T)
-        window = windows[some]
-        counted = np.where(weights > 0, window, 0)
-        greatest = np.max(np.abs(window + middle), axis=inner, where=weights > 0, initial=0)
+        counted = np.where(weights > 0, windows[some], 0)
+        counted = np.ldexp(counted, -np.frexp(np.abs(counted).max(inner, keepdims=True))[1])
+        greatest = np.abs(counted).max(inner)
         if centred:
             means = (weights * counted).sum(axis=inner, keepdims=True) / total
             counted = counted - means
