@@ -269,3 +269,14 @@ def test_what_is_no_distribution_of_integers_is_told(frozen, told):
         PMF.from_scipy(frozen)
     with pytest.raises(ValueError, match="mass is 'a'"):
         PMF.from_scipy(frozen, mass="a")
+
+
+def test_rare_events_take_short_transforms():
+    rare = PMF({0: 1 - 1e-12, 1: 5e-13, 1000: 5e-13})
+    found = rare.repeat(10**6, lost=1e-18)  # of a billion points that are possible
+    assert len(found) < 10_000
+    events = stats.poisson(1e-6)  # but for 1e-12 of itself
+    assert math.isclose(found.sf(0), events.sf(0), rel_tol=1e-4)
+    assert math.isclose(found.probability(2000), events.pmf(2) / 4, rel_tol=1e-4)
+    with pytest.raises(ValueError, match="max_points"):
+        PMF({0: 0.5, 1: 0.5}).repeat(10**6, method="tilted", lost=0, max_points=1000)

@@ -23,6 +23,7 @@ from faltung.fourier import STAGE, smooth
 Array = NDArray[Any]
 
 MOST_TILTS = 2000
+MOST_WORK = 1 << 29  # samples of all transforms together: a minute or so
 ALIASED = 100.0  # bits below 1 of what lies outside a circular window
 WHOLE = 1 << 16  # a support of fewer points is transformed whole
 NEGLIGIBLE = 90.0  # minus logarithms of spectra that are taken for 0
@@ -104,14 +105,15 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
         )
     whole = zeros(count)
     done = np.zeros(count, bool)
-    inside, worst, tilts, length = 0.0, 0.0, 0, 0
-    targets = [float(np.clip(0.0, low, high))]
+    inside, worst, tilts, length, work = 0.0, 0.0, 0, 0, 0
+    targets = [float(np.clip(total.cumulant(0.0)[1], low, high))]
     reach = 0.0
     while not done.all():
-        if tilts == MOST_TILTS:
+        if tilts == MOST_TILTS or work > MOST_WORK:
             raise ValueError(
-                f"{MOST_TILTS} transforms do not reach every point within rtol={rtol:g}; allow a "
-                "larger rtol= or cut off more with lost=."
+                f"{tilts} transforms of up to {length:,} points do not reach every point within "
+                f"rtol={rtol:g}; allow a larger rtol=, cut off more with lost=, or use a coarser "
+                "step."
             )
         if targets:
             target, asked = targets.pop(), None
@@ -120,8 +122,9 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
             side = 1 if asked >= -low else -1
             target = asked + low + side * reach
             target = float(np.clip(target, low, high))
-        found = under_tilt(total, total.tilt_to(target))
+        found = under_tilt(total, total.tilt_to(target), most)
         tilts, length = tilts + 1, max(length, len(found.values))
+        work += len(found.values)
         least = max(found.error, found.noise / float(found.values.max()))  # at the very peak
         if least > rtol / 2:
             raise ValueError(
@@ -244,7 +247,7 @@ def by_definition(a: Part, b: Part, point: int) -> Scaled:
     return scaled(terms.sum(keepdims=True), base)
 
 
-def under_tilt(total: Sum, tilt: float) -> Tilted:
+def under_tilt(total: Sum, tilt: float, most: int) -> Tilted:
     """Return a sum under one tilt by a circular transform, with a bound on all that is wrong."""
     span = total.last - total.first + 1
     start, length, aliased = total.first, smooth(span), 0.0
@@ -254,6 +257,12 @@ def under_tilt(total: Sum, tilt: float) -> Tilted:
         if high - low < span:
             start, length = low, smooth(high - low + 1)
             aliased = upward(over) + upward(under)
+    if length > 4 * max(most, WHOLE):
+        raise ValueError(
+            f"the sum needs transforms of {length:,} points, about {length * BYTES_A_POINT:,} bytes "
+            f"at work, and {most:,} points are allowed; allow more with max_points=, or use a "
+            "coarser step."
+        )
     stage = STAGE * max(1.0, float(np.log2(length))) * EPS
     known, error = np.longdouble(0), 8 * EPS
     parts: list[tuple[Array, Array, Part]] = []
@@ -334,7 +343,8 @@ def refine(
     """Compute the frequencies that matter in long double, by their definition.
 
     A power of n multiplies relative errors by n, and for many copies only few frequencies are
-    not negligible. The turns of a frequency are products of two tables, of rows and columns.
+    not negligible. The turns of a frequency are products of two tables, of rows and columns, or
+    those of the few points that there are.
 
     Returns
     -------
@@ -352,15 +362,21 @@ def refine(
         return np.cos(angles), -np.sin(angles)
 
     for weights, _, part in parts:
+        there = np.flatnonzero(weights)
         columns = int(np.ceil(np.sqrt(len(weights))))
         rows = -(-len(weights) // columns)
-        laid = np.zeros(rows * columns, np.longdouble)
-        laid[: len(weights)] = weights
-        real, imaginary = (laid.reshape(rows, columns) @ one for one in turns(np.arange(columns)))
-        cosines, sines = turns(np.arange(rows) * columns - part.centre)
-        found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
-            real * sines + imaginary * cosines
-        ).sum(axis=0)
+        if len(there) <= columns + rows:
+            real, imaginary = (weights[there] @ one for one in turns(there - part.centre))
+            found = real + 1j * imaginary
+        else:
+            laid = np.zeros(rows * columns, np.longdouble)
+            laid[: len(weights)] = weights
+            laid = laid.reshape(rows, columns)
+            real, imaginary = (laid @ one for one in turns(np.arange(columns)))
+            cosines, sines = turns(np.arange(rows) * columns - part.centre)
+            found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
+                real * sines + imaginary * cosines
+            ).sum(axis=0)
         sizes = np.abs(found).astype(float)
         each = (rows + columns + 16) * LONG
         found = np.where(found == 0, np.clongdouble(1e-300), found)
