@@ -107,7 +107,7 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
     done = np.zeros(count, bool)
     inside, worst, tilts, length, work = 0.0, 0.0, 0, 0, 0
     targets = [float(np.clip(total.cumulant(0.0)[1], low, high))]
-    reach = 0.0
+    reach, probed = 0.0, False
     while not done.all():
         if tilts == MOST_TILTS or work > MOST_WORK:
             raise ValueError(
@@ -139,11 +139,22 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
         if reach:
             reach = 0.0  # aim at the very point next
             continue
+        if not probed and not (done[asked:] if asked >= -low else done[: asked + 1]).any():
+            probed, targets = True, probes(asked + low, low, high)
+            continue
+        probed = False
         inside += leave(whole, done, found, low, asked, total)
     return Window(
         low - total.first, whole, upward(below), upward_float(inside), upward(above),
         rtol / 2 + worst, tilts, length,
     )  # fmt: skip
+
+
+def probes(point: int, low: int, high: int) -> list[float]:
+    """Return points ever farther out, the nearest last, to the window's end: is anything there?"""
+    room = high - point if point >= 0 else point - low
+    steps = [2**n for n in range(room.bit_length())] + [room]
+    return [float(point + step if point >= 0 else point - step) for step in reversed(steps)]
 
 
 def upward(bits: float) -> float:
@@ -201,7 +212,9 @@ def untilted(values: Array, points: Array, found: Tilted) -> Scaled:
 def leave(
     whole: Scaled, done: NDArray[np.bool_], found: Tilted, low: int, asked: int, total: Sum
 ) -> float:
-    """Settle points that no tilt shows, up to the next that is settled; return what they may hold.
+    """Settle points that no tilt shows, up to the next that is settled or to the window's end.
+
+    Returns what they may hold.
 
     Of two parts they are computed by the definition. Of more they get what they have at least,
     and what they may have beyond that is returned: most such points are impossible, as a total of
@@ -209,10 +222,10 @@ def leave(
     """
     rest = np.flatnonzero(done[asked:]) if asked >= -low else np.flatnonzero(done[: asked + 1])
     if asked >= -low:
-        stop = asked + int(rest[0]) if len(rest) else asked + 1
+        stop = asked + int(rest[0]) if len(rest) else len(done)
         points = np.arange(asked, stop)
     else:
-        start = int(rest[-1]) + 1 if len(rest) else asked
+        start = int(rest[-1]) + 1 if len(rest) else 0
         points = np.arange(start, asked + 1)
     done[points] = True
     copies = [part for part in total.parts for _ in range(min(part.copies, 3))]
@@ -259,9 +272,9 @@ def under_tilt(total: Sum, tilt: float, most: int) -> Tilted:
             aliased = upward(over) + upward(under)
     if length > 4 * max(most, WHOLE):
         raise ValueError(
-            f"the sum needs transforms of {length:,} points, about {length * BYTES_A_POINT:,} bytes "
-            f"at work, and {most:,} points are allowed; allow more with max_points=, or use a "
-            "coarser step."
+            f"the sum needs transforms of {length:,} points, about {length * BYTES_A_POINT:,} "
+            f"bytes at work, and {most:,} points are allowed; allow more with max_points=, or use "
+            "a coarser step."
         )
     stage = STAGE * max(1.0, float(np.log2(length))) * EPS
     known, error = np.longdouble(0), 8 * EPS
@@ -371,8 +384,8 @@ def refine(
         else:
             laid = np.zeros(rows * columns, np.longdouble)
             laid[: len(weights)] = weights
-            laid = laid.reshape(rows, columns)
-            real, imaginary = (laid @ one for one in turns(np.arange(columns)))
+            table = laid.reshape(rows, columns)
+            real, imaginary = (table @ one for one in turns(np.arange(columns)))
             cosines, sines = turns(np.arange(rows) * columns - part.centre)
             found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
                 real * sines + imaginary * cosines
