@@ -14,13 +14,13 @@ from faltung.distributions.exact import Exact, over_one
 from faltung.distributions.lattice import (
     BYTES_A_POINT,
     MOST_POINTS,
-    check_points,
     common_step,
     number,
     positive,
+    short,
     shown,
 )
-from faltung.distributions.scaled import EPS, Scaled, from_log2, scaled
+from faltung.distributions.scaled import EPS, Scaled, from_log2, scaled, zeros
 from faltung.distributions.sums import Lost
 
 if TYPE_CHECKING:
@@ -122,24 +122,46 @@ def of_shares(shares: Sequence[Any], origin: Fraction, step: Fraction) -> Made:
 def from_mapping(table: Mapping[Any, Any], normalise: bool) -> Made:
     """Return a distribution of values and their probabilities, on their common lattice."""
     shares = checked_shares(list(table.values()), normalise, "probabilities")
-    values = [number(value, "a value") for value in table]
-    if len(set(values)) < len(values):
-        twice = next(shown(v) for v in values if values.count(v) > 1)
-        raise ValueError(f"the value {twice} stands there twice; give each once.")
-    return on_lattice(values, shares)
+    return on_lattice([number(value, "a value") for value in table], shares)
 
 
 def on_lattice(values: Sequence[Fraction], shares: Sequence[Any]) -> Made:
     """Return a distribution of values with shares."""
+    least, step, at, count = places(values)
+    laid: list[Any] = [Fraction(0)] * count
+    for place, share in zip(at, shares, strict=True):
+        laid[place] = share
+    return of_shares(laid, least, step)
+
+
+def places(values: Sequence[Fraction]) -> tuple[Fraction, Fraction, list[int], int]:
+    """Return the lattice of values: the least, the step, where each lies, and how many points."""
+    if len(set(values)) < len(values):
+        twice = next(shown(v) for v in values if values.count(v) > 1)
+        raise ValueError(f"the value {twice} stands there twice; give each once.")
     least = min(values)
     apart = [value - least for value in values if value != least]
     step = common_step(apart) if apart else Fraction(1)
     count = int((max(values) - least) / step) + 1
-    check_points(count, MOST_POINTS, f"the values' common lattice of step {shown(step)}")
-    laid: list[Any] = [Fraction(0)] * count
-    for value, share in zip(values, shares, strict=True):
-        laid[int((value - least) / step)] = share
-    return of_shares(laid, least, step)
+    if count > MOST_POINTS:
+        raise ValueError(
+            f"the values from {shown(least)} to {shown(max(values))} have only {shown(step)} as a "
+            f"common step, which makes {short(count)} points, and {MOST_POINTS:,} are allowed; "
+            "round the values to a coarser step."
+        )
+    return least, step, [int((value - least) / step) for value in values], count
+
+
+def of_scaled(values: Sequence[Fraction], masses: Scaled, normalise: bool) -> Made:
+    """Return a distribution of values with probabilities of any size, which none may lack."""
+    total = math.fsum(masses.floats())
+    checked_shares([total], normalise, "probabilities")
+    least, step, at, count = places(values)
+    laid = zeros(count)
+    if total != 1:
+        masses = scaled(masses.mantissa / total, masses.exponent)
+    laid.mantissa[at], laid.exponent[at] = masses.mantissa, masses.exponent
+    return Made(least, step, laid, Lost(), 3 * EPS, "given")
 
 
 def from_samples(samples: Any, step: Any) -> PMF:

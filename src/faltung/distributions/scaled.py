@@ -7,8 +7,9 @@ and the exponent an int64, so that every number keeps the relative accuracy of f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,8 @@ NOTHING = -(1 << 40)  # the exponent of 0, below that of any number
 FAR = 32000  # bits: beyond what any float holds, and within what ldexp takes everywhere
 SPAN = 450  # bits between numbers that are multiplied as plain float64: products stay normal
 EPS = float(np.finfo(np.float64).eps) / 2  # what one rounding changes, relatively
+NORMAL = 2.3e-308  # floats below have fewer digits
+DIGITS = Context(prec=40, Emax=10**15, Emin=-(10**15))  # for numbers as text
 LONG = float(np.finfo(np.longdouble).eps) / 2  # the same where sums are kept in long double
 
 
@@ -130,6 +133,42 @@ def from_log2(logs: Array) -> Scaled:
     whole = np.floor(np.where(there, logs, 0))
     return scaled(np.where(there, np.exp2(np.where(there, logs, 0) - whole), 0.0),
                   whole.astype(np.int64))  # fmt: skip
+
+
+def by_text(texts: Sequence[str]) -> Scaled:
+    """Return decimals of any exponent, each rounded once; ArithmeticError where one is no number.
+
+    >>> by_text(["0.25", "1e-9999"]).exponent.tolist()
+    [-1, -33215]
+    """
+    found = []
+    with localcontext(DIGITS):
+        for text in texts:
+            value = Decimal(text)
+            if not value:
+                found.append((0.0, 0))
+                continue
+            power = int(np.floor(value.adjusted() * np.log2(10.0)))
+            found.append((float(value / Decimal(2) ** power), power))
+    return scaled(np.array([m for m, _ in found]), np.array([e for _, e in found], np.int64))
+
+
+def texts(values: Scaled) -> list[str]:
+    """Return decimals that are read back as the same numbers, of any exponent.
+
+    >>> texts(by_text(["0", "0.1", "7e-779"]))
+    ['0.0', '0.1', '7.0000000000000000e-779']
+    """
+    floats = values.floats().tolist()
+    with localcontext(DIGITS):
+        return [
+            repr(value)
+            if value > NORMAL or not mantissa
+            else f"{Decimal(mantissa) * Decimal(2) ** exponent:.16e}"
+            for value, mantissa, exponent in zip(
+                floats, values.mantissa.tolist(), values.exponent.tolist(), strict=True
+            )
+        ]
 
 
 def join(parts: list[Scaled]) -> Scaled:

@@ -151,7 +151,7 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
 
 
 def probes(point: int, low: int, high: int) -> list[float]:
-    """Return points ever farther out, the nearest last, to the window's end: is anything there?"""
+    """Return points ever farther out to the window's end, the nearest last, to look for others."""
     room = high - point if point >= 0 else point - low
     steps = [2**n for n in range(room.bit_length())] + [room]
     return [float(point + step if point >= 0 else point - step) for step in reversed(steps)]
