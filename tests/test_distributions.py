@@ -22,6 +22,7 @@ from faltung.distributions import (
     mixture,
     named,
     poisson,
+    products,
     sum_of,
     uniform,
 )
@@ -195,13 +196,46 @@ def test_numbers_of_any_range_convolve_and_add_with_relative_accuracy(powers, se
     y = numbers.scaled(rng.random(7), rng.integers(-3000, 3000, 7))
     a, b = ([Fraction(float(m)) * Fraction(2) ** int(e) if m else Fraction(0)
              for m, e in zip(z.mantissa, z.exponent, strict=True)] for z in (x, y))  # fmt: skip
-    found, bound = numbers.convolve(x, y)
+    found, bound = products.convolve(x, y)
     sums = x.running()
     for k in range(len(a) + 6):
         true = sum(a[i] * b[k - i] for i in range(len(a)) if 0 <= k - i < 7)
         assert near(found, k, true, bound)
     for k in range(len(a)):
         assert near(sums, k, sum(a[: k + 1]), 1e-15)
+
+
+def test_probabilities_of_a_wide_range_take_few_convolutions(monkeypatch):
+    made = []
+    product = products.product
+    monkeypatch.setattr(products, "product", lambda x, y: made.append(1) or product(x, y))
+    found = poisson(50).repeat(40)
+    assert len(made) < 80  # pieces of 450 bits would make thousands
+    assert "direct" in found.method
+    at = np.arange(1000, 3500)
+    there = found.log_probabilities[at - int(found.origin)]
+    # as closely as SciPy's logarithms, of numbers of about 1e5
+    np.testing.assert_allclose(there, stats.poisson(2000).logpmf(at), rtol=1e-13, atol=1e-10)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 3), st.integers(0, 2**31))
+@settings(max_examples=25)
+def test_tilts_give_every_output_that_pieces_give(n, m, apart, seed):
+    rng = np.random.default_rng(seed)
+
+    def steep(size):
+        slopes = np.sort(rng.normal(0, 90, size))[::-1]  # logarithms that are concave
+        spread = numbers.zeros((size - 1) * apart + 1)
+        one = numbers.from_log2(np.cumsum(slopes))
+        spread.mantissa[::apart], spread.exponent[::apart] = one.mantissa, one.exponent
+        return spread
+
+    a, b = steep(n), steep(m)
+    wanted, bound = products.by_pieces(products.pieces(a), products.pieces(b), len(a) + len(b) - 1)
+    found, error = products.under_tilts(a, b)
+    np.testing.assert_array_equal(found.mantissa > 0, wanted.mantissa > 0)
+    off = found.mantissa * np.exp2(np.clip(found.exponent - wanted.exponent, -9, 9))
+    np.testing.assert_array_less(np.abs(off - wanted.mantissa), (bound + error) * off + 1e-300)
 
 
 def near(values, k, true, bound):

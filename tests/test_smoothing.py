@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import faltung
 from faltung import kernels, signal
 from faltung.boundary import FILL, index_map
 
@@ -350,3 +351,16 @@ def test_the_picture_in_the_docs_is_drawn():
     lines = track.figure().axes[0].get_lines()
     drawn = next(line for line in lines if line.get_label().startswith("smoothed"))
     np.testing.assert_array_equal(drawn.get_ydata(), track.smoothed().values)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_average_of_one_far_sample_is_that_sample(dtype):
+    y = np.full(2300, np.nan, dtype)
+    y[0] = 7
+    done = signal.smooth(y, 0.7 ** np.arange(3000))
+    held = done.coverage > 1e-300
+    assert held.sum() > 1900
+    assert done.values.dtype == dtype
+    np.testing.assert_allclose(done.values[held], 7, rtol=1e-6)
+    found = faltung.convolve([7.0] + [np.nan] * 2, [1, 1e-310, 1e-320], anchor=0, missing="ignore")
+    np.testing.assert_allclose(found, 7)

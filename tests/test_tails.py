@@ -239,3 +239,44 @@ def test_what_scipy_cuts_off_is_bounded():
     assert 0.5 ** int(y.last) <= y.lost.above <= 1e-20
     shifted = PMF.from_scipy(stats.nbinom(5, 0.1))
     np.testing.assert_allclose(shifted.mean(), 45, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mass", [1e-6, 1e-14, 1e-25])
+@pytest.mark.parametrize("frozen", [
+    stats.zipf(10), stats.yulesimon(30), stats.nbinom(0.01, 0.3), stats.logser(0.4),
+    stats.poisson(50), stats.skellam(3, 4), stats.binom(10**4, 0.01),
+], ids=lambda frozen: frozen.dist.name)  # fmt: skip
+def test_what_is_cut_off_of_scipy_is_bounded_whatever_the_tails_are_like(frozen, mass):
+    kept = PMF.from_scipy(frozen, mass=mass)
+    ends = int(kept.origin), int(kept.last)
+    # by SciPy's probabilities: its sf and cdf are noise below 1e-16
+    beyond = np.exp(frozen.logpmf(ends[1] + np.arange(1, 5000))).sum()
+    before = np.exp(frozen.logpmf(ends[0] - np.arange(1, 5000))).sum()
+    for lost, true in ((kept.lost.above, beyond), (kept.lost.below, before)):
+        assert true <= lost <= min(mass, 1.1 * true + 5e-324) or true == lost == 0
+    assert kept.error < 1e-12
+    low, high = kept.sf_bounds(ends[1] - 1)
+    assert low <= beyond + frozen.pmf(ends[1]) <= high
+
+
+@pytest.mark.parametrize(("frozen", "told"), [
+    (stats.poisson(-1), "median is nan"), (stats.poisson([3, 4]), "2 distributions"),
+    (stats.poisson(3, loc=0.5), "no integers"), (stats.poisson, "frozen"), (3, "frozen"),
+    (stats.norm(), "Density"),
+])  # fmt: skip
+def test_what_is_no_distribution_of_integers_is_told(frozen, told):
+    with pytest.raises((ValueError, TypeError), match=told):
+        PMF.from_scipy(frozen)
+    with pytest.raises(ValueError, match="mass is 'a'"):
+        PMF.from_scipy(frozen, mass="a")
+
+
+def test_rare_events_take_short_transforms():
+    rare = PMF({0: 1 - 1e-12, 1: 5e-13, 1000: 5e-13})
+    found = rare.repeat(10**6, lost=1e-18)  # of a billion points that are possible
+    assert len(found) < 10_000
+    events = stats.poisson(1e-6)  # but for 1e-12 of itself
+    assert math.isclose(found.sf(0), events.sf(0), rel_tol=1e-4)
+    assert math.isclose(found.probability(2000), events.pmf(2) / 4, rel_tol=1e-4)
+    with pytest.raises(ValueError, match="max_points"):
+        PMF({0: 0.5, 1: 0.5}).repeat(10**6, method="tilted", lost=0, max_points=1000)

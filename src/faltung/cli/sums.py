@@ -128,7 +128,10 @@ def term(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
         return parsed(text, exact, normalise)
     if sys.stdin is None:
         raise click.UsageError("stdin is closed; name a file.")
-    return from_csv(sys.stdin.buffer.read(MOST_BYTES), exact, normalise), 1
+    data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise click.UsageError(f"stdin: at most {MOST_BYTES:,} bytes are read; write a file.")
+    return from_csv("stdin", data, exact, normalise), 1
 
 
 def copied(x: PMF, copies: int) -> PMF:
@@ -219,13 +222,11 @@ def save(total: PMF, output: str) -> None:
 def rows(total: PMF) -> Sequence[str]:
     """Return lines of value and probability, as fractions or with all digits."""
     from faltung.distributions.lattice import shown
+    from faltung.distributions.scaled import texts
 
-    found = []
-    for n, (p, log) in enumerate(zip(total.probabilities, total.log_probabilities, strict=True)):
-        value = total.origin + total.step * n
-        told = str(p) if total.exact or p > 2.3e-308 or log == -float("inf") else decimal(log)
-        found.append(f"{shown(value)},{told}\n")
-    return found
+    values = [shown(total.origin + total.step * n) for n in range(len(total))]
+    told = map(str, total.probabilities) if total.exact else texts(total.scaled)
+    return [f"{value},{probability}\n" for value, probability in zip(values, told, strict=True)]
 
 
 def put(text: str, output: str) -> None:

@@ -60,11 +60,20 @@ def common_step(steps: Sequence[Fraction]) -> Fraction:
     return Fraction(math.gcd(*(int(step * below) for step in steps)), below)
 
 
+def short(count: int) -> str:
+    """Return a count in few letters.
+
+    >>> short(12_345), short(10**300)
+    ('12,345', 'about 1e+300')
+    """
+    return f"{count:,}" if count < 10**15 else f"about {Decimal(count):.3g}"
+
+
 def check_points(count: int, most: int, why: str) -> None:
     """Raise ValueError where a support has too many points, with their memory."""
     if count > most:
         raise ValueError(
-            f"{why} takes {count:,} points, about {count * BYTES_A_POINT:,} bytes at work, and "
+            f"{why} takes {short(count)} points, {short(count * BYTES_A_POINT)} bytes at work, and "
             f"{most:,} points are allowed; use a coarser step, cut off more mass, or allow more "
             "with max_points=."
         )

@@ -14,19 +14,22 @@ from faltung.distributions.exact import Exact, over_one
 from faltung.distributions.lattice import (
     BYTES_A_POINT,
     MOST_POINTS,
-    check_points,
     common_step,
     number,
     positive,
+    short,
     shown,
 )
-from faltung.distributions.scaled import EPS, Scaled, from_log2, scaled
+from faltung.distributions.scaled import EPS, Scaled, from_log2, scaled, zeros
 from faltung.distributions.sums import Lost
 
 if TYPE_CHECKING:
     from faltung.distributions.pmf import PMF
 
 SLACK = 1 + 1e-9  # for the rounding of bounds
+NOISE = 1e-14  # of SciPy's sf and cdf
+SINGLE = 1 << 12  # points beyond an end that are summed one by one
+FARTHEST = 40  # octaves of points beyond an end that are summed in blocks
 SHORT = 1e-9  # what probabilities may miss of 1, which is taken for rounding
 
 
@@ -119,24 +122,46 @@ def of_shares(shares: Sequence[Any], origin: Fraction, step: Fraction) -> Made:
 def from_mapping(table: Mapping[Any, Any], normalise: bool) -> Made:
     """Return a distribution of values and their probabilities, on their common lattice."""
     shares = checked_shares(list(table.values()), normalise, "probabilities")
-    values = [number(value, "a value") for value in table]
-    if len(set(values)) < len(values):
-        twice = next(shown(v) for v in values if values.count(v) > 1)
-        raise ValueError(f"the value {twice} stands there twice; give each once.")
-    return on_lattice(values, shares)
+    return on_lattice([number(value, "a value") for value in table], shares)
 
 
 def on_lattice(values: Sequence[Fraction], shares: Sequence[Any]) -> Made:
     """Return a distribution of values with shares."""
+    least, step, at, count = places(values)
+    laid: list[Any] = [Fraction(0)] * count
+    for place, share in zip(at, shares, strict=True):
+        laid[place] = share
+    return of_shares(laid, least, step)
+
+
+def places(values: Sequence[Fraction]) -> tuple[Fraction, Fraction, list[int], int]:
+    """Return the lattice of values: the least, the step, where each lies, and how many points."""
+    if len(set(values)) < len(values):
+        twice = next(shown(v) for v in values if values.count(v) > 1)
+        raise ValueError(f"the value {twice} stands there twice; give each once.")
     least = min(values)
     apart = [value - least for value in values if value != least]
     step = common_step(apart) if apart else Fraction(1)
     count = int((max(values) - least) / step) + 1
-    check_points(count, MOST_POINTS, f"the values' common lattice of step {shown(step)}")
-    laid: list[Any] = [Fraction(0)] * count
-    for value, share in zip(values, shares, strict=True):
-        laid[int((value - least) / step)] = share
-    return of_shares(laid, least, step)
+    if count > MOST_POINTS:
+        raise ValueError(
+            f"the values from {shown(least)} to {shown(max(values))} have only {shown(step)} as a "
+            f"common step, which makes {short(count)} points, and {MOST_POINTS:,} are allowed; "
+            "round the values to a coarser step."
+        )
+    return least, step, [int((value - least) / step) for value in values], count
+
+
+def of_scaled(values: Sequence[Fraction], masses: Scaled, normalise: bool) -> Made:
+    """Return a distribution of values with probabilities of any size, which none may lack."""
+    total = math.fsum(masses.floats())
+    checked_shares([total], normalise, "probabilities")
+    least, step, at, count = places(values)
+    laid = zeros(count)
+    if total != 1:
+        masses = scaled(masses.mantissa / total, masses.exponent)
+    laid.mantissa[at], laid.exponent[at] = masses.mantissa, masses.exponent
+    return Made(least, step, laid, Lost(), 3 * EPS, "given")
 
 
 def from_samples(samples: Any, step: Any) -> PMF:
@@ -170,17 +195,30 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
     """Return a frozen distribution of scipy.stats, with its tails cut off at a mass."""
     from faltung.distributions.pmf import PMF
 
-    if not hasattr(frozen, "pmf") or not hasattr(frozen, "support"):
+    check_mass(mass)
+    try:
+        frozen.pmf  # noqa: B018  (continuous ones have none)
+        first, last, centre = (np.asarray(each) for each in (*frozen.support(), frozen.median()))
+    except (AttributeError, TypeError):
         raise TypeError(
             f"{type(frozen).__name__} is no frozen discrete distribution of scipy.stats, such as "
             "stats.poisson(50); for a continuous one use Density.from_scipy."
+        ) from None
+    if first.ndim or last.ndim or centre.ndim:
+        raise ValueError(
+            f"this is {max(first.size, last.size, centre.size)} distributions; give one, with "
+            "numbers as its parameters."
         )
-    if not 0 < mass < 1:
-        raise ValueError(f"mass is {mass!r}; it must be more than 0 and less than 1.")
-    first, last = frozen.support()
-    middle = int(frozen.median())
-    high = end_of_tail(frozen, middle, last, mass, 1, max_points)
-    low = end_of_tail(frozen, middle, first, mass, -1, max_points)
+    if not np.isfinite(centre):
+        raise ValueError(f"SciPy says that its median is {centre}; are its parameters allowed?")
+    if any(np.isfinite(each) and each != np.rint(each) for each in (first, last, centre)):
+        raise ValueError(
+            f"its values from {first} to {last} are no integers; take one of integers, and add or "
+            "multiply afterwards, as in PMF.from_scipy(stats.poisson(3)) + 0.5."
+        )
+    middle = int(centre)
+    high = end_of_tail(frozen, middle, float(last), mass, 1, max_points)
+    low = end_of_tail(frozen, middle, float(first), mass, -1, max_points)
     points = np.arange(low, high + 1)
     with np.errstate(all="ignore"):
         values = np.asarray(frozen.pmf(points), float)
@@ -193,19 +231,25 @@ def from_scipy(frozen: Any, mass: float, max_points: int) -> PMF:
                 np.where(small, tiny.mantissa, masses.mantissa),
                 np.where(small, tiny.exponent, masses.exponent),
             )
-    above = lost_beyond(frozen, high, last, 1)
-    below = lost_beyond(frozen, low, first, -1)
+    above = lost_beyond(frozen, high, float(last), 1)
+    below = lost_beyond(frozen, low, float(first), -1)
     total = math.fsum(masses.floats())
-    off = abs(total - 1)
+    off = max(total - 1, 1 - (above + below) * SLACK - total, 0.0)
     if not off < 1e-6:
         raise ValueError(
-            f"the probabilities from {low} to {high} sum to {total:.12g}, which is "
-            f"{total - 1:+.3g} off 1; the distribution is not what its sf says."
+            f"the probabilities from {low} to {high} sum to {total:.12g}, and at most "
+            f"{above + below:.3g} is cut off; SciPy's numbers are wrong there."
         )
     return PMF.made(
         Fraction(low), Fraction(1), masses, Lost(below, 0.0, above),
         max(4 * EPS, 2 * off), "scipy.stats",
     )  # fmt: skip
+
+
+def check_mass(mass: Any) -> None:
+    """Raise ValueError unless a mass may be cut off."""
+    if not isinstance(mass, (int, float, np.number)) or not 0 < mass < 1:
+        raise ValueError(f"mass is {mass!r}; it must be a number more than 0 and less than 1.")
 
 
 def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, most: int) -> int:
@@ -232,20 +276,37 @@ def end_of_tail(frozen: Any, middle: int, end: float, mass: float, sign: int, mo
 
 
 def lost_beyond(frozen: Any, point: int, end: float, sign: int) -> float:
-    """Return a bound on the mass beyond a point: SciPy's, and that of a geometric tail.
+    """Return a bound on the mass beyond a point, as far as SciPy's probabilities are right.
 
-    SciPy computes some tails as 1 - cdf, which is noise below 1e-16; where the next probability
-    is more than such a tail, the tail is wrong and counts as NaN.
+    They are summed, point by point and farther out in blocks, in which they are taken to fall; so
+    no ratio of them need be. SciPy's sf and cdf, of which some are 1 less the other and so noise
+    below 1e-16, count where they are more, or say it closer.
     """
     if (point >= end) if sign > 0 else (point <= end):
         return 0.0
     with np.errstate(all="ignore"):
         told = float(frozen.sf(point) if sign > 0 else frozen.cdf(point - 1))
-        here, after = (float(p) for p in frozen.logpmf(np.array([point, point + sign])))
-    if here == -np.inf or after == -np.inf:
-        return max(told * SLACK, 5e-324) if told < 1e-9 else 1.0
-    ratio = math.exp(min(after - here, 0.0))
-    geometric = math.exp(after) / (1 - ratio) if ratio < 1 else 1.0
-    if told >= math.exp(after) and told > 1e-12:
-        return min(told * SLACK, 1.0)
-    return min(max(geometric * SLACK, 5e-324), 1.0)
+    added = added_up(frozen, point, end, sign)
+    if not told <= NOISE + added * SLACK:  # probabilities do not fall there
+        return min(told * SLACK + NOISE, 1.0) if told == told else 1.0
+    return max(min(added * SLACK, told * SLACK + NOISE, 1.0), 5e-324)
+
+
+def added_up(frozen: Any, point: int, end: float, sign: int) -> float:
+    """Return the sum of probabilities beyond a point, of distant ones block by block."""
+    steps = np.arange(1, SINGLE)
+    if abs(end - point) >= SINGLE:
+        distant = np.rint(SINGLE * 2.0 ** (np.arange(16 * (FARTHEST - 12) + 1) / 16))
+        steps = np.concatenate([steps, distant.astype(np.int64)])
+    steps = steps[: np.searchsorted(steps, abs(end - point), side="right")]
+    widths = np.diff(steps, append=steps[-1] + 1)
+    with np.errstate(all="ignore"):
+        logs = np.asarray(frozen.logpmf(point + sign * steps), float)
+        masses = np.exp(logs + np.log(widths))
+    if np.isnan(masses).any():
+        return math.inf
+    rest = 0.0
+    if steps[-1] >= 2.0**FARTHEST:  # octave by octave the masses fall as these do, or faster
+        before, last = (float(masses[at].sum()) for at in (slice(-33, -17), slice(-17, -1)))
+        rest = math.inf if last >= before > 0 else last * last / (before - last) if before else 0.0
+    return float(masses.sum()) + rest

@@ -128,9 +128,9 @@ class PMF(Tails):
         ----------
         frozen : scipy.stats.rv_frozen
         mass : float
-            What may be cut off at each end. The bound is stated in ``lost``; it is what SciPy's
-            sf says and, where that has run out of digits, that of a geometric tail, which holds
-            where probabilities fall ever faster.
+            What may be cut off at each end. The bound is stated in ``lost``: the sum of SciPy's
+            probabilities there, in blocks where they are many, which holds where they fall
+            outwards.
         max_points : int
 
         Examples

@@ -7,8 +7,9 @@ and the exponent an int64, so that every number keeps the relative accuracy of f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,8 @@ NOTHING = -(1 << 40)  # the exponent of 0, below that of any number
 FAR = 32000  # bits: beyond what any float holds, and within what ldexp takes everywhere
 SPAN = 450  # bits between numbers that are multiplied as plain float64: products stay normal
 EPS = float(np.finfo(np.float64).eps) / 2  # what one rounding changes, relatively
+NORMAL = 2.3e-308  # floats below have fewer digits
+DIGITS = Context(prec=40, Emax=10**15, Emin=-(10**15))  # for numbers as text
 LONG = float(np.finfo(np.longdouble).eps) / 2  # the same where sums are kept in long double
 
 
@@ -132,6 +135,42 @@ def from_log2(logs: Array) -> Scaled:
                   whole.astype(np.int64))  # fmt: skip
 
 
+def by_text(texts: Sequence[str]) -> Scaled:
+    """Return decimals of any exponent, each rounded once; ArithmeticError where one is no number.
+
+    >>> by_text(["0.25", "1e-9999"]).exponent.tolist()
+    [-1, -33215]
+    """
+    found = []
+    with localcontext(DIGITS):
+        for text in texts:
+            value = Decimal(text)
+            if not value:
+                found.append((0.0, 0))
+                continue
+            power = int(np.floor(value.adjusted() * np.log2(10.0)))
+            found.append((float(value / Decimal(2) ** power), power))
+    return scaled(np.array([m for m, _ in found]), np.array([e for _, e in found], np.int64))
+
+
+def texts(values: Scaled) -> list[str]:
+    """Return decimals that are read back as the same numbers, of any exponent.
+
+    >>> texts(by_text(["0", "0.1", "7e-779"]))
+    ['0.0', '0.1', '7.0000000000000000e-779']
+    """
+    floats = values.floats().tolist()
+    with localcontext(DIGITS):
+        return [
+            repr(value)
+            if value > NORMAL or not mantissa
+            else f"{Decimal(mantissa) * Decimal(2) ** exponent:.16e}"
+            for value, mantissa, exponent in zip(
+                floats, values.mantissa.tolist(), values.exponent.tolist(), strict=True
+            )
+        ]
+
+
 def join(parts: list[Scaled]) -> Scaled:
     """Return arrays one after the other."""
     return Scaled(
@@ -175,65 +214,3 @@ def runs(exponent: Array, span: int) -> Iterator[tuple[int, int]]:
             ahead *= 4
         yield start, stop
         start = stop
-
-
-def pieces(values: Scaled) -> list[tuple[int, Array, int]]:
-    """Return ``(start, float64 numbers, base)`` that add up to the values, each of a narrow range.
-
-    Stretches where that takes few of them; else all numbers of one size together, the others 0.
-    """
-    there = values.mantissa > 0
-    if not there.any():
-        return []
-    bands = np.where(there, values.exponent // SPAN, NOTHING)
-    kinds = np.unique(bands[there])
-    stretches = []
-    for start, stop in runs(values.filled, SPAN):
-        stretches.append((start, stop))
-        if len(stretches) > 64 + 4 * len(kinds):
-            break
-    else:
-        found = []
-        for start, stop in stretches:
-            base = int(values.filled[start:stop].max())
-            found.append((start, values[start:stop].floats(base), base))
-        return found
-    found = []
-    for kind in kinds:
-        where = np.flatnonzero(bands == kind)
-        start, stop = int(where[0]), int(where[-1]) + 1
-        base = int(kind) * SPAN + SPAN
-        part = np.where(bands[start:stop] == kind, values[start:stop].floats(base), 0.0)
-        found.append((start, part, base))
-    return found
-
-
-def convolve(a: Scaled, b: Scaled) -> tuple[Scaled, float]:
-    """Return the full convolution and a bound on its relative error, for numbers of any range.
-
-    Each pair of pieces goes through a plan of :mod:`faltung` as float64; all terms are positive,
-    so that sums in any order have a relative error of about their number of terms, whatever the
-    numbers' range.
-    """
-    import faltung
-
-    if len(a) < len(b):
-        a, b = b, a
-    left, right = pieces(a), pieces(b)
-    bound = EPS
-    whole: Scaled | None = None
-    for s, x, x_base in left:
-        for t, y, y_base in right:
-            long, short = (x, y) if len(x) >= len(y) else (y, x)
-            plan = faltung.plan(len(long), long.dtype, short, mode="full", nonnegative=True)
-            product = plan(long)
-            bound = max(bound, plan.error_bound + (len(left) * len(right) + 2) * EPS)
-            part = scaled(product, x_base + y_base)
-            if len(left) == len(right) == 1 and len(product) == len(a) + len(b) - 1:
-                return part, bound
-            if whole is None:
-                whole = zeros(len(a) + len(b) - 1)
-            at = slice(s + t, s + t + len(product))
-            summed = add(whole[at], part)
-            whole.mantissa[at], whole.exponent[at] = summed.mantissa, summed.exponent
-    return (zeros(len(a) + len(b) - 1) if whole is None else whole), bound

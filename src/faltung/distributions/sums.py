@@ -13,7 +13,7 @@ from functools import reduce
 
 import numpy as np
 
-from faltung.distributions import exact, tilted
+from faltung.distributions import exact, products, tilted
 from faltung.distributions import scaled as numbers
 from faltung.distributions.cumulant import Part, Sum
 from faltung.distributions.exact import Exact
@@ -199,5 +199,5 @@ def power(masses: Scaled, copies: int) -> tuple[Scaled, float]:
 
 def both(a: tuple[Scaled, float], b: tuple[Scaled, float]) -> tuple[Scaled, float]:
     """Return the sum of two, and the bound on its relative errors."""
-    masses, error = numbers.convolve(a[0], b[0])
+    masses, error = products.convolve(a[0], b[0])
     return masses, (1 + a[1]) * (1 + b[1]) * (1 + error) - 1

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from faltung import tables
 from faltung.distributions import families
 from faltung.distributions.lattice import number
+from faltung.distributions.making import of_scaled
 from faltung.distributions.pmf import PMF
+from faltung.distributions.scaled import by_text
 
 NAMES = {
     "dN": "a die of N sides",
@@ -27,6 +31,7 @@ NAMES = {
     "FILE.csv, FILE.npy": "rows of value and probability, or probabilities from 0 on",
 }
 MOST_BYTES = 1 << 28
+LEAST = 1_000_000  # decimal digits after the point
 
 
 def named(text: str, *, exact: bool = False, normalise: bool = False) -> PMF:
@@ -116,9 +121,9 @@ def from_file(path: Path, exact: bool, normalise: bool) -> PMF:
     try:
         if path.suffix.lower() == ".npy":
             return from_npy(path, normalise)
-        return from_csv(path.read_bytes(), exact, normalise)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+    return from_csv(str(path), path.read_bytes(), exact, normalise)
 
 
 def from_npy(path: Path, normalise: bool) -> PMF:
@@ -130,51 +135,78 @@ def from_npy(path: Path, normalise: bool) -> PMF:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         raise ValueError("this is no .npy file of numbers.")
     if array.ndim == 2 and array.shape[1] == 2:
-        return of_rows([tuple(row) for row in array.tolist()], normalise)
+        values = [number(value, "a value") for value in array[:, 0].tolist()]
+        return PMF(dict(distinct(values, array[:, 1].tolist())), normalise=normalise)
     return PMF(array, normalise=normalise)
 
 
-def from_csv(data: bytes, exact: bool, normalise: bool) -> PMF:
+def from_csv(path: str, data: bytes, exact: bool, normalise: bool) -> PMF:
     """Return rows of value and probability, or of probabilities from 0 on."""
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError:
-        raise ValueError("this is no text.") from None
-    rows: list[tuple[Any, ...]] = []
-    for n, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in re.split(r"[,;\t]", line)]
-        if not any(cells) or line.lstrip().startswith("#"):
-            continue
-        try:
-            found = tuple(number(cell, "a cell") for cell in cells)
-        except ValueError:
-            if not rows and n == 1 and not any(re.match(r"[-+.\d]", cell) for cell in cells):
-                continue  # the names of the columns
+        raise ValueError(f"{path}: this is no text.") from None
+    rows: list[list[str]] = []
+    for n, row in tables.cells(path, lines):
+        if not rows and n == first_line(lines) and not any(map(is_like_a_number, row)):
+            continue  # the names of the columns
+        if len(row) > 2 or (rows and len(row) != len(rows[0])):
             raise ValueError(
-                f"line {n} is {line[:60]!r}; a line must be a value and its probability, or a "
-                "probability."
-            ) from None
-        if len(found) > 2 or (rows and len(found) != len(rows[0])):
-            raise ValueError(
-                f"line {n} has {len(found)} numbers; every line must be a value and its "
+                f"{path}: line {n} has {len(row)} numbers; every line must be a value and its "
                 "probability, or every line a probability."
             )
-        rows.append(found)
+        for cell in row:
+            check_cell(cell, f"{path}: line {n}", share_=cell is row[-1], exact=exact)
+        rows.append(row)
     if not rows:
-        raise ValueError("there are no numbers in it.")
-    if len(rows[0]) == 1:
-        return PMF([share(row[0], exact) for row in rows], normalise=normalise)
-    return of_rows([(row[0], share(row[1], exact)) for row in rows], normalise)
+        raise ValueError(f"{path}: there are no numbers in it.")
+    try:
+        values = [number(row[0], "a value") if len(row) == 2 else Fraction(n)
+                  for n, row in enumerate(rows)]  # fmt: skip
+        shares = [row[-1] for row in rows]
+        if exact:
+            numbers = [number(text, "a probability") for text in shares]
+            return PMF(dict(distinct(values, numbers)), normalise=normalise)
+        floats = [text if "/" not in text else repr(float(Fraction(text))) for text in shares]
+        made = of_scaled(values, by_text(floats), normalise)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return PMF.made(made.origin, made.step, made.masses, made.lost, made.error, made.method)
 
 
-def share(value: Fraction, exact: bool) -> Any:
-    """Return a probability as a fraction or a float."""
-    return value if exact else float(value)
+def first_line(lines: list[str]) -> int:
+    """Return the number of the first line that is neither empty nor a comment."""
+    return next((n for n, line in enumerate(lines, 1) if not tables.passed_over(line)), 0)
 
 
-def of_rows(rows: list[tuple[Any, ...]], normalise: bool) -> PMF:
-    """Return a distribution of rows of value and probability."""
-    table = dict(rows)
-    if len(table) < len(rows):
+def is_like_a_number(cell: str) -> bool:
+    """Return whether a cell is no name of a column."""
+    return not cell or re.match(r"[-+.\d]|(nan|inf)", cell, re.IGNORECASE) is not None
+
+
+def check_cell(cell: str, where: str, *, share_: bool, exact: bool) -> None:
+    """Raise ValueError where a cell is no number, or a probability is negative."""
+    what = "probability" if share_ else "value"
+    if not cell:
+        raise ValueError(f"{where} has no {what}; write 0 for what is impossible.")
+    try:
+        found = Fraction(cell) if "/" in cell else Decimal(cell)
+        if isinstance(found, Decimal) and not found.is_finite():
+            raise ValueError
+    except (ValueError, ArithmeticError):
+        raise ValueError(f"{where}: {tables.cut(cell)!r} is {tables.why(cell)}.") from None
+    if share_ and found < 0:
+        raise ValueError(f"{where}: the probability {tables.cut(cell)} is negative.")
+    if isinstance(found, Decimal) and found and (exact or not share_):
+        number(cell, f"{where}: the {what}")  # of not too many digits
+    elif isinstance(found, Decimal) and abs(found.adjusted()) > LEAST:
+        raise ValueError(
+            f"{where}: {tables.cut(cell)} has more than {LEAST:,} digits before or after the point."
+        )
+
+
+def distinct(values: list[Fraction], shares: list[Any]) -> list[tuple[Fraction, Any]]:
+    """Return values with their shares, or raise ValueError where one stands there twice."""
+    if len(set(values)) < len(values):
         raise ValueError("a value stands there twice; give each once.")
-    return PMF(table, normalise=normalise)
+    return list(zip(values, shares, strict=True))

@@ -23,6 +23,7 @@ from faltung.fourier import STAGE, smooth
 Array = NDArray[Any]
 
 MOST_TILTS = 2000
+MOST_WORK = 1 << 29  # samples of all transforms together: a minute or so
 ALIASED = 100.0  # bits below 1 of what lies outside a circular window
 WHOLE = 1 << 16  # a support of fewer points is transformed whole
 NEGLIGIBLE = 90.0  # minus logarithms of spectra that are taken for 0
@@ -104,14 +105,15 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
         )
     whole = zeros(count)
     done = np.zeros(count, bool)
-    inside, worst, tilts, length = 0.0, 0.0, 0, 0
-    targets = [float(np.clip(0.0, low, high))]
-    reach = 0.0
+    inside, worst, tilts, length, work = 0.0, 0.0, 0, 0, 0
+    targets = [float(np.clip(total.cumulant(0.0)[1], low, high))]
+    reach, probed = 0.0, False
     while not done.all():
-        if tilts == MOST_TILTS:
+        if tilts == MOST_TILTS or work > MOST_WORK:
             raise ValueError(
-                f"{MOST_TILTS} transforms do not reach every point within rtol={rtol:g}; allow a "
-                "larger rtol= or cut off more with lost=."
+                f"{tilts} transforms of up to {length:,} points do not reach every point within "
+                f"rtol={rtol:g}; allow a larger rtol=, cut off more with lost=, or use a coarser "
+                "step."
             )
         if targets:
             target, asked = targets.pop(), None
@@ -120,8 +122,9 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
             side = 1 if asked >= -low else -1
             target = asked + low + side * reach
             target = float(np.clip(target, low, high))
-        found = under_tilt(total, total.tilt_to(target))
+        found = under_tilt(total, total.tilt_to(target), most)
         tilts, length = tilts + 1, max(length, len(found.values))
+        work += len(found.values)
         least = max(found.error, found.noise / float(found.values.max()))  # at the very peak
         if least > rtol / 2:
             raise ValueError(
@@ -136,11 +139,22 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
         if reach:
             reach = 0.0  # aim at the very point next
             continue
+        if not probed and not (done[asked:] if asked >= -low else done[: asked + 1]).any():
+            probed, targets = True, probes(asked + low, low, high)
+            continue
+        probed = False
         inside += leave(whole, done, found, low, asked, total)
     return Window(
         low - total.first, whole, upward(below), upward_float(inside), upward(above),
         rtol / 2 + worst, tilts, length,
     )  # fmt: skip
+
+
+def probes(point: int, low: int, high: int) -> list[float]:
+    """Return points ever farther out to the window's end, the nearest last, to look for others."""
+    room = high - point if point >= 0 else point - low
+    steps = [2**n for n in range(room.bit_length())] + [room]
+    return [float(point + step if point >= 0 else point - step) for step in reversed(steps)]
 
 
 def upward(bits: float) -> float:
@@ -198,7 +212,9 @@ def untilted(values: Array, points: Array, found: Tilted) -> Scaled:
 def leave(
     whole: Scaled, done: NDArray[np.bool_], found: Tilted, low: int, asked: int, total: Sum
 ) -> float:
-    """Settle points that no tilt shows, up to the next that is settled; return what they may hold.
+    """Settle points that no tilt shows, up to the next that is settled or to the window's end.
+
+    Returns what they may hold.
 
     Of two parts they are computed by the definition. Of more they get what they have at least,
     and what they may have beyond that is returned: most such points are impossible, as a total of
@@ -206,10 +222,10 @@ def leave(
     """
     rest = np.flatnonzero(done[asked:]) if asked >= -low else np.flatnonzero(done[: asked + 1])
     if asked >= -low:
-        stop = asked + int(rest[0]) if len(rest) else asked + 1
+        stop = asked + int(rest[0]) if len(rest) else len(done)
         points = np.arange(asked, stop)
     else:
-        start = int(rest[-1]) + 1 if len(rest) else asked
+        start = int(rest[-1]) + 1 if len(rest) else 0
         points = np.arange(start, asked + 1)
     done[points] = True
     copies = [part for part in total.parts for _ in range(min(part.copies, 3))]
@@ -244,7 +260,7 @@ def by_definition(a: Part, b: Part, point: int) -> Scaled:
     return scaled(terms.sum(keepdims=True), base)
 
 
-def under_tilt(total: Sum, tilt: float) -> Tilted:
+def under_tilt(total: Sum, tilt: float, most: int) -> Tilted:
     """Return a sum under one tilt by a circular transform, with a bound on all that is wrong."""
     span = total.last - total.first + 1
     start, length, aliased = total.first, smooth(span), 0.0
@@ -254,6 +270,12 @@ def under_tilt(total: Sum, tilt: float) -> Tilted:
         if high - low < span:
             start, length = low, smooth(high - low + 1)
             aliased = upward(over) + upward(under)
+    if length > 4 * max(most, WHOLE):
+        raise ValueError(
+            f"the sum needs transforms of {length:,} points, about {length * BYTES_A_POINT:,} "
+            f"bytes at work, and {most:,} points are allowed; allow more with max_points=, or use "
+            "a coarser step."
+        )
     stage = STAGE * max(1.0, float(np.log2(length))) * EPS
     known, error = np.longdouble(0), 8 * EPS
     parts: list[tuple[Array, Array, Part]] = []
@@ -334,7 +356,8 @@ def refine(
     """Compute the frequencies that matter in long double, by their definition.
 
     A power of n multiplies relative errors by n, and for many copies only few frequencies are
-    not negligible. The turns of a frequency are products of two tables, of rows and columns.
+    not negligible. The turns of a frequency are products of two tables, of rows and columns, or
+    those of the few points that there are.
 
     Returns
     -------
@@ -352,15 +375,21 @@ def refine(
         return np.cos(angles), -np.sin(angles)
 
     for weights, _, part in parts:
+        there = np.flatnonzero(weights)
         columns = int(np.ceil(np.sqrt(len(weights))))
         rows = -(-len(weights) // columns)
-        laid = np.zeros(rows * columns, np.longdouble)
-        laid[: len(weights)] = weights
-        real, imaginary = (laid.reshape(rows, columns) @ one for one in turns(np.arange(columns)))
-        cosines, sines = turns(np.arange(rows) * columns - part.centre)
-        found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
-            real * sines + imaginary * cosines
-        ).sum(axis=0)
+        if len(there) <= columns + rows:
+            real, imaginary = (weights[there] @ one for one in turns(there - part.centre))
+            found = real + 1j * imaginary
+        else:
+            laid = np.zeros(rows * columns, np.longdouble)
+            laid[: len(weights)] = weights
+            table = laid.reshape(rows, columns)
+            real, imaginary = (table @ one for one in turns(np.arange(columns)))
+            cosines, sines = turns(np.arange(rows) * columns - part.centre)
+            found = (real * cosines - imaginary * sines).sum(axis=0) + 1j * (
+                real * sines + imaginary * cosines
+            ).sum(axis=0)
         sizes = np.abs(found).astype(float)
         each = (rows + columns + 16) * LONG
         found = np.where(found == 0, np.clongdouble(1e-300), found)
