@@ -113,6 +113,24 @@ def test_nan_stays_where_it_is_moved_to():
     assert np.isnan(shift(x, 0.5)).tolist() == [False, False, True, True, False]
 
 
+def test_numbers_and_axes_may_be_arrays():
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(shift(x, np.array(1)), shift(x, 1))
+    np.testing.assert_array_equal(shift(x, np.float64(0.5)), shift(x, np.array(0.5)))
+    both = shift(x, (1, 1), axes=(0, 1))
+    np.testing.assert_array_equal(shift(x, 1, axes=np.array([0, 1])), both)
+    np.testing.assert_array_equal(shift(x, np.array([1, 1]), axes=np.array([0, 1])), both)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_parts_of_the_least_samples_keep_their_digits(dtype):
+    least = np.finfo(dtype).smallest_subnormal
+    x = least * np.array([1, 1, 9, 4], dtype)
+    wanted = least * np.array([1, 1, 5, 6], dtype)  # halves go to the even number
+    np.testing.assert_array_equal(shift(x, 0.5, boundary="edge"), wanted)
+    np.testing.assert_array_equal(shift(x, {0: 0.5, 1: 0.5}, boundary="edge"), wanted)
+
+
 def test_dtypes_and_empty_signals():
     assert shift(np.zeros(4, "float32"), 0.5).dtype == np.float32
     assert shift(np.zeros(4, "uint8"), 0.5).dtype == np.float32
@@ -127,7 +145,10 @@ def test_dtypes_and_empty_signals():
 
 @pytest.mark.parametrize(("by", "options", "words"), [
     (np.nan, {}, "by="), (np.inf, {}, "by="), ("1", {}, "by="), ([], {}, "by="), (1j, {}, "by="),
-    ((1, 2), {}, "more axes"), ({}, {}, "at least 0"), ({0: -1.0, 1: 2.0}, {}, "at least 0"),
+    ((1, 2), {}, "by gives 2 distances and x has the shape"), ({}, {}, "names no shifts"),
+    ((1, 1), {"axes": 0}, "names 1"), (1, {"axes": (0, 1)}, "x has the shape"),
+    ({"left": 0.5, -1: 0.5}, {}, "-1 names a shift that is named before"),
+    ({0: -1.0, 1: 2.0}, {}, "at least 0"),
     ({0: 0.5}, {}, "sum to 0.5"), ({0.5: 1.0}, {}, "whole steps"),
     ({0: 0.5, (1, 1): 0.5}, {}, "one for each axis"), ({"up": 1.0}, {}, "'up'"),
     (0.5, {"method": "spline"}, "method="), (0.5, {"method": "fourier"}, "wrap"),

@@ -56,12 +56,23 @@ def test_arrays_are_read(tmp_path, capsys):
 def test_streams(monkeypatch, capsys):
     class Stdin:
         buffer = io.BytesIO(b"1\n\n3\n")
+        isatty = staticmethod(lambda: False)
 
     monkeypatch.setattr(sys, "stdin", Stdin)
     assert cli.run(["smooth", "-", "-w", "[1,1]"]) == 0
     assert capsys.readouterr().out == (
         "column1,column1_smooth,column1_coverage\n1,1,0.5\n,1,0.5\n3,3,0.5\n"
     )
+
+
+def test_a_terminal_is_not_waited_for(monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert cli.run(["smooth", "-", "-w", "[1,1]"]) == 2
+    assert "nothing on standard input" in capsys.readouterr().err
 
 
 def test_dates_are_kept_as_they_were_written(tmp_path, capsys):
@@ -103,6 +114,7 @@ def test_a_plot_without_matplotlib_is_refused_before_anything_is_written(
     (["-c", "x", "-w", "linear:3", "-o", "none/out.csv"], "no directory"),
     (["-c", "x", "-w", "linear:3", "-o", "track.csv"], "this is what is read"),
     (["-c", "x", "-w", "linear:3", "--fill-value", "1"], "--edges constant"),
+    (["-c", "x"], "--weights exponential:0.3"), (["-c", "x", "-w", "[1,"], "newest first, as in"),
     (["-c", "x", "-w", "time.gaussian:3"], "times="),
     (["-c", "y", "-t", "x", "-w", "linear:3"], "leave out samples without a time"),
 ])  # fmt: skip

@@ -18,7 +18,7 @@ def columns(content, **options):
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", " "])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_delimiters_and_line_ends_are_found(mark, end):
     text = end.join(mark.join(row) for row in (("t", "x"), ("0", "1.5"), ("1", "-2e3"))) + end
     names, found = columns(text.encode())

@@ -34,7 +34,6 @@ FEW = 5  # weights that are printed
 @click.option(
     "-w",
     "--weights",
-    required=True,
     help="exponential:ALPHA, linear:N, gaussian:SIGMA, box:N, savgol:N,DEGREE, [newest,...,oldest];"
     " by real ages time.exponential:TAU, time.gaussian:SIGMA.",
 )
@@ -72,7 +71,7 @@ def smooth_command(
     file: str,
     columns: tuple[str, ...],
     time: str | None,
-    weights: str,
+    weights: str | None,
     fill_value: float | None,
     output: str,
     plot: str | None,
@@ -97,6 +96,11 @@ def smooth_command(
     """
     from faltung import signal, tables
 
+    if weights is None:
+        raise click.UsageError(
+            "say what weighs how much: --weights exponential:0.3 for the newest most, linear:5 for "
+            "the last five, gaussian:2 or box:5 around each sample, or your own: [0.5,0.3,0.2]."
+        )
     if fill_value is not None and options["edges"] != "constant":
         raise click.UsageError("--fill-value goes with --edges constant.")
     check_targets(file, output, plot)
@@ -163,6 +167,8 @@ def read_table(file: str) -> Table:
         return tables.read(file)
     if sys.stdin is None:
         raise click.UsageError("standard input is closed; name a file.")
+    if sys.stdin.isatty():
+        raise click.UsageError("there is nothing on standard input; name a file, or write | to it.")
     return tables.read("stdin", sys.stdin.buffer.read(tables.LARGEST + 1))
 
 

@@ -17,7 +17,10 @@ from faltung.kernels import parse as kernel_parsed
 
 SHORT = {"exponential": "age.exponential", "linear": "age.linear"}
 PICTURES = ("box", "gaussian", "tent", "binomial")  # families of two axes unless asked for one
-HELP = "exponential:ALPHA, linear:N, gaussian:SIGMA, box:N, savgol:N,DEGREE, [newest, ..., oldest]"
+HELP = (
+    "exponential:ALPHA, linear:N, gaussian:SIGMA, box:N, savgol:N,DEGREE, [newest, ..., oldest], "
+    "or by real ages time.exponential:TAU, time.gaussian:SIGMA"
+)
 LEAST = 2.0**-53  # of the greatest weight: less is lost in a sum of doubles
 
 
@@ -176,7 +179,12 @@ def weights(text: str) -> Any:
             raise ValueError(f"{text}: write {name}:NUMBER, in the units of the times.") from None
         return time_exponential(scale) if name == "time.exponential" else time_gaussian(scale)
     if name.startswith("["):
-        return np.asarray(kernel_parsed(text))
+        try:
+            return np.asarray(kernel_parsed(text))
+        except ValueError:
+            raise ValueError(
+                f"weights {text!r} must be numbers in brackets, newest first, as in [0.5,0.3,0.2]."
+            ) from None
     if name in PICTURES and "axes" not in rest:
         rest = f"{rest},axes=1"
     try:

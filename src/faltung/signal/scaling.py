@@ -44,3 +44,12 @@ def largest_of(values: Array) -> float:
     if not values.size:
         return 0.0
     return max(float(values.max()), -float(values.min()))
+
+
+def magnitude(samples: Array) -> float:
+    """Return the greatest magnitude, of real and imaginary parts, without what is missing."""
+    if not samples.size:
+        return 0.0
+    parts = (samples.real, samples.imag) if samples.dtype.kind == "c" else (samples,)
+    found = [f(part, None) for part in parts for f in (np.fmax.reduce, np.fmin.reduce)]
+    return float(np.max(np.abs(found), where=~np.isnan(found), initial=0))

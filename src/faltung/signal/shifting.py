@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from faltung.kernels import Kernel
 from faltung.kernels.signals import METHODS, shifted
 from faltung.ops import convolve
 from faltung.problem import boundaries, convolved_axes, fill_for
+from faltung.signal.scaling import magnitude, scaled
 
 EVERY = (*METHODS, "fourier")
 FURTHEST = float(1 << 40)
+RAISED = 64  # powers of two that tiny samples are raised by, so that parts of them keep digits
 
 
 def shift(
@@ -94,20 +96,44 @@ def shift(
     x = x.astype(x.dtype.newbyteorder("="), copy=False)
     if isinstance(by, Kernel):
         return convolve(x, by, boundary=boundary, fill_value=fill_value, axes=axes)
-    steps = list(soft_steps(by)) if isinstance(by, Mapping) else []
+    steps = soft_steps(by) if isinstance(by, Mapping) else []
     whole: Sequence[float] = steps[0][0] if steps else distances(by, axes)
-    along = convolved_axes(axes, x.shape, (1,) * len(whole))
+    along = moved_axes(axes, x.shape, whole)
     names = boundaries(boundary, len(along))
     fill = fill_for(fill_value, x.dtype)
+    up = RAISED if faint(x, fill) else 0
+    raised = scaled(x, up) if up else x
     if steps:
-        return softly(x, steps, along, names, fill)
-    return moved(x, whole, along, names, fill, method)
+        done = softly(raised, steps, along, names, fill)
+    else:
+        done = moved(raised, whole, along, names, fill, method)
+    return np.asarray(scaled(done, -up), done.dtype) if up else done
+
+
+def faint(x: Array, fill: Any) -> bool:
+    """Whether fractions of samples would lose digits for being tiny."""
+    if x.dtype.name not in ("float32", "float64", "complex64", "complex128") or abs(fill) > 0:
+        return False
+    return 0 < magnitude(x) < float(np.finfo(x.dtype).tiny) * 2.0**RAISED
+
+
+def moved_axes(axes: Any, shape: tuple[int, ...], by: Sequence[float]) -> tuple[int, ...]:
+    """Return the axes that are moved along as numbers of at least 0, or raise ValueError."""
+    named = len(by) if axes is None else 1 if np.ndim(axes) == 0 else len(axes)
+    if len(by) > len(shape) or named != len(by):
+        where = f"x has the shape {shape}" if named == len(by) else f"axes={axes!r} names {named}"
+        raise ValueError(
+            f"by gives {len(by)} distances and {where}; give one for each axis that is moved along."
+        )
+    return convolved_axes(axes, shape, (1,) * len(by))
 
 
 def distances(by: Any, axes: Any) -> tuple[float, ...]:
     """Return one number for each axis, or raise ValueError."""
+    if isinstance(by, np.ndarray) and by.ndim == 0:
+        by = by[()]
     several = isinstance(by, (tuple, list)) or np.ndim(by) == 1
-    count = len(axes) if isinstance(axes, (tuple, list)) else 1
+    count = 1 if axes is None or np.ndim(axes) == 0 else len(axes)
     values = tuple(by) if several else (by,) * count
     real: tuple[type[Any], ...] = (int, float, np.integer, np.floating)
     if not values or any(
@@ -120,32 +146,39 @@ def distances(by: Any, axes: Any) -> tuple[float, ...]:
     return values
 
 
-def soft_steps(by: Mapping[Any, Any]) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Yield the shifts of a mapping with their weights, or raise ValueError."""
+def soft_steps(by: Mapping[Any, Any]) -> list[tuple[tuple[int, ...], float]]:
+    """Return the shifts of a mapping with their weights, or raise ValueError."""
     words = {"left": -1, "stay": 0, "right": 1}
+    if not by:
+        raise ValueError("by={} names no shifts; give weights, as in {-1: 0.1, 0: 0.8, 1: 0.1}.")
     weights = list(by.values())
     real = (int, float, np.integer, np.floating)
-    if not by or any(not isinstance(w, real) or not 0 <= w < math.inf for w in weights):
+    if any(not isinstance(w, real) or not 0 <= w < math.inf for w in weights):
         raise ValueError(f"by={dict(by)!r}: the weights of shifts must be numbers of at least 0.")
     if abs(math.fsum(weights) - 1) > 1e-6:
         raise ValueError(
             f"by={dict(by)!r}: the weights sum to {math.fsum(weights):g} and must sum to 1; divide "
             "each by their sum."
         )
-    rank = None
+    found: dict[tuple[int, ...], float] = {}
     for key, weight in by.items():
         parts = key if isinstance(key, tuple) else (words.get(key, key),)
         try:
             step = tuple(map(operator.index, parts))
         except TypeError:
             step = ()
-        if not step or rank not in (None, len(step)) or any(abs(s) > FURTHEST for s in step):
+        rank = len(next(iter(found), step))
+        if not step or rank != len(step) or any(abs(s) > FURTHEST for s in step):
             raise ValueError(
                 f"by={dict(by)!r}: {key!r} is no shift by whole steps, one for each axis; give "
                 "ints, left, stay, right, or tuples of ints."
             )
-        rank = len(step)
-        yield step, float(weight)
+        if step in found:
+            raise ValueError(
+                f"by={dict(by)!r}: {key!r} names a shift that is named before; give each once."
+            )
+        found[step] = float(weight)
+    return list(found.items())
 
 
 def softly(

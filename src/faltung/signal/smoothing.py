@@ -16,7 +16,7 @@ from faltung.ops import convolve
 from faltung.problem import MISSING, scipy_hint
 from faltung.signal.ages import Taps, TimeWeights, falling, positive, taps_of
 from faltung.signal.ages import weights as named_weights
-from faltung.signal.scaling import exponent, scaled
+from faltung.signal.scaling import exponent, magnitude, scaled
 
 REAL = (int, float, np.integer, np.floating)
 EDGES = ("renormalise", *BOUNDARIES)
@@ -307,18 +307,9 @@ def on_lattice(
 
 def ordinary(samples: Array, coverage: Array) -> bool:
     """Whether no product of a weight and a sample loses digits because both are tiny."""
-    if not samples.size:
-        return True
     least = float(np.min(coverage, where=coverage > 0, initial=1.0))
     tiny = math.sqrt(float(np.finfo(np.result_type(samples, np.float32)).tiny))
     return least > tiny and not 0 < magnitude(samples) < tiny
-
-
-def magnitude(samples: Array) -> float:
-    """Return the greatest magnitude, of real and imaginary parts, without what is missing."""
-    parts = (samples.real, samples.imag) if samples.dtype.kind == "c" else (samples,)
-    found = [f(part, None) for part in parts for f in (np.fmax.reduce, np.fmin.reduce)]
-    return float(np.max(np.abs(found), where=~np.isnan(found), initial=0))
 
 
 def averages(samples: Array, taps: Taps, options: dict[str, Any]) -> Array:
