@@ -364,3 +364,9 @@ def test_the_average_of_one_far_sample_is_that_sample(dtype):
     np.testing.assert_allclose(done.values[held], 7, rtol=1e-6)
     found = faltung.convolve([7.0] + [np.nan] * 2, [1, 1e-310, 1e-320], anchor=0, missing="ignore")
     np.testing.assert_allclose(found, 7)
+
+
+def test_a_memory_of_a_thousand_samples():
+    done = signal.smooth(np.ones(3), "exponential:0.001")
+    assert done.lag == pytest.approx(999, rel=2e-3)  # (1 - alpha) / alpha, cut after 1e-4
+    assert done.weights[1] / done.weights[0] == pytest.approx(0.999)

@@ -271,7 +271,7 @@ def families() -> tuple[Family, ...]:
                tuple(Parameter(name, "float", 0, 1) for name in ("left", "stay", "right")),
                "0.8,0.1,0.1"),
         Family("age.exponential", one, signals.exponential_age,
-               (Parameter("alpha", "float", 0.01, 1),
+               (Parameter("alpha", "float", 0.001, 1),
                 Parameter("taps", "int", 1, signals.LONGEST,
                           otherwise="as many as leave out less than 1e-4")), "0.3", ("0.5", "0.1")),
         Family("age.linear", one, signals.linear_age,

@@ -34,7 +34,7 @@ def exponential_age(alpha: float = 0.3, taps: int | None = None) -> Kernel:
     Parameters
     ----------
     alpha : float
-        0.01 to 1: the greater, the faster the past is forgotten.
+        0.001 to 1: the greater, the faster the past is forgotten.
     taps : int, optional
         1 to 1001; as many as leave out less than 1e-4 of the whole, if not given.
 
@@ -48,7 +48,7 @@ def exponential_age(alpha: float = 0.3, taps: int | None = None) -> Kernel:
     >>> exponential_age(0.5, 3).array.round(4).tolist()
     [0.5714, 0.2857, 0.1429]
     """
-    a = number("age.exponential", "alpha", alpha, 0.01, 1)
+    a = number("age.exponential", "alpha", alpha, 0.001, 1)
     if taps is None:
         count = 1 if a == 1 else math.ceil(math.log(1e-4) / math.log1p(-a))
     else:
