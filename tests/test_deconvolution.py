@@ -12,6 +12,7 @@ from faltung import image, kernels
 from faltung.demo import PHOTOGRAPH
 from faltung.signal import deconvolve
 from faltung.signal.blur import Blur, differences_back, roughness
+from faltung.signal.deconvolution import Least
 
 BOUNDARIES = ("constant", "edge", "symmetric", "reflect", "wrap")
 
@@ -164,6 +165,41 @@ def test_iterations_find_what_the_matrix_gives():
     assert "short of" in short.stopped
 
 
+@settings(max_examples=25)
+@given(st.data())
+def test_mirrored_blurs_are_solved_as_their_matrix(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**31)))
+    half = [rng.standard_normal(data.draw(st.integers(0, 5))) for _ in range(2)]
+    one, two = (np.concatenate([h, [2.0], h[::-1]]) for h in half)
+    y = rng.standard_normal((data.draw(st.integers(2, 7)), 2, data.draw(st.integers(2, 7))))
+    kernel = np.multiply.outer(one, two)
+    blur = blur_of(kernel, y.shape, boundary="symmetric", axes=(0, 2))
+    assert blur.mirrored
+    least = Least(blur, data.draw(st.sampled_from([1e-2, 1.0])), data.draw(st.booleans()))
+    assert least.solve(y, 1, 0)[1] == "matrix"
+    wanted = blur.unrowed(blur.rows(y) @ least.inverse.T)
+    circular = Least(blur.of_mirrored(), least.damping, least.smooth)
+    images = np.pad(y, [(0, y.shape[0]), (0, 0), (0, y.shape[2])], mode="symmetric")
+    values, solver, *_ = circular.solve(images, 1, 0)
+    assert solver == "spectrum"
+    np.testing.assert_allclose(values[: y.shape[0], :, : y.shape[2]], wanted, atol=1e-8)
+
+
+def test_a_mirrored_blur_is_one_division_and_other_kernels_and_anchors_are_not():
+    y = np.random.default_rng(17).standard_normal((40, 50, 2))
+    k = kernels.gaussian(1.0).array
+    usual = {"noise": 0.5, "signal": 1.0, "axes": (0, 1), "boundary": "symmetric"}
+    done = deconvolve(y, k, **usual)
+    assert (done.solver, done.iterations) == ("spectrum", 1)
+    lopsided = k.copy()
+    lopsided[0, 0] *= 1 + 1e-9
+    found = deconvolve(y, lopsided, tolerance=1e-12, iterations=3000, **usual)
+    assert found.solver == "lsqr"
+    np.testing.assert_allclose(done.values, found.values, atol=1e-6)
+    assert done.residual == pytest.approx(found.residual)
+    assert deconvolve(y, k, anchor=(0, 0), **usual).solver == "lsqr"
+
+
 def test_the_standard_error_is_what_the_noise_does():
     rng = np.random.default_rng(7)
     x, k = np.zeros(64), [0.25, 0.5, 0.3]
@@ -300,7 +336,8 @@ def test_colours_and_dtypes():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("n", "boundary"), [(20, "wrap"), (20, "constant"), (600, "symmetric")])
+@pytest.mark.parametrize(("n", "boundary"), [(20, "wrap"), (20, "constant"), (600, "reflect"),
+                                               (600, "symmetric")])  # fmt: skip
 def test_estimates_are_of_the_scale_of_what_is_given(n, boundary):
     rng = np.random.default_rng(15)
     k = np.array([0.2, 0.5, 0.2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -121,6 +121,28 @@ class Blur:
     def circular(self) -> bool:
         """Whether the discrete Fourier transform makes it a product."""
         return self.mode == "same" and set(self.boundary) == {"wrap"}
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is the circular one of mirrored arrays: symmetric, as is what continues them.
+
+        An array beside its mirror image along an axis is continued by "symmetric" as by "wrap".
+        """
+        middles = all(2 * a + 1 == n for a, n in zip(self.anchor, self.kernel.shape, strict=True))
+        return (
+            self.mode == "same"
+            and set(self.boundary) == {"symmetric"}
+            and middles
+            and all(
+                np.array_equal(self.kernel, np.flip(self.kernel, axis))
+                for axis in range(self.kernel.ndim)
+            )
+        )
+
+    def of_mirrored(self) -> Blur:
+        """Return the circular operator on arrays beside their mirror images."""
+        shape = tuple(n * (1 + (a in self.axes)) for a, n in enumerate(self.shape))
+        return replace(self, boundary=("wrap",) * len(self.axes), shape=shape)
 
     @cached_property
     def spectrum(self) -> Array:

@@ -43,8 +43,8 @@ class Deconvolved:
         The estimate.
     method : str
     solver : str
-        "spectrum" (circular: one division), "matrix" (small: singular values), "lsqr" or
-        "multiplicative" (iterations of the operator and its adjoint).
+        "spectrum" (circular, or mirrored: one division), "matrix" (small: singular values),
+        "lsqr" or "multiplicative" (iterations of the operator and its adjoint).
     boundary : tuple of str
         What was assumed beyond the ends.
     iterations : int
@@ -118,8 +118,9 @@ def deconvolve(
         Many iterations fit the noise: give ``noise``, or few.
 
     ``A`` is the convolution with its boundary, not a circular one unless ``boundary="wrap"``. A
-    circular one is divided by its spectrum and a small one by its singular values; others are
-    solved by LSQR (Paige and Saunders, 1982) with the operator and its adjoint.
+    circular one is divided by its spectrum, as is that of a kernel that is its own mirror image
+    with ``boundary="symmetric"``, and a small one by its singular values; others are solved by LSQR
+    (Paige and Saunders, 1982) with the operator and its adjoint.
 
     Parameters
     ----------
@@ -417,6 +418,11 @@ class Least:
             return fft.irfftn(turned, sizes, axes=blur.axes), "spectrum", 1, "solved"
         if blur.small:
             return blur.unrowed(blur.rows(y) @ self.inverse.T), "matrix", 1, "solved"
+        if blur.mirrored:
+            for axis in blur.axes:
+                y = np.concatenate([y, np.flip(y, axis)], axis)
+            whole = Least(blur.of_mirrored(), self.damping, self.smooth).solve(y, most, tolerance)
+            return (np.ascontiguousarray(whole[0][tuple(map(slice, blur.shape))]), *whole[1:])
         return self.lsqr(y, most, tolerance)
 
     def lsqr(self, y: Array, most: int, tolerance: float) -> tuple[Array, str, int, str]:
