@@ -306,9 +306,9 @@ def test_a_stream_starts_again_and_says_what_it_is():
     for _ in range(2):
         assert stream.feed([0, 0, 3, 4, 5, 0]).tolist() == [0, 3, 10, 16, 14]
         assert stream.flush().tolist() == [5]
-        with pytest.raises(ValueError, match=r"finished; reset\(\) starts a new one"):
+        with pytest.raises(ValueError, match=r"flushed; reset\(\) starts a new one"):
             stream.feed([1])
-        with pytest.raises(ValueError, match=r"flushed already"):
+        with pytest.raises(ValueError, match=r"is finished: it was flushed"):
             stream.flush()
         stream.reset()
     assert "latency 1" in repr(stream)
@@ -395,8 +395,73 @@ def test_valid_needs_as_many_samples_as_taps_at_the_end():
         stream.flush()
 
 
-def test_overflow_is_told_of_the_block():
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1, 1e-19, 1e19])
+def test_bad_weights_are_refused_and_nothing_is_taken(bad):
+    x, w = np.arange(8.0), np.array([1, 0, 2, 3, 1e18, 1e-18, 1, 0])
+    stream = faltung.stream(None, float, [1, 2, 1], weighted=True)
+    outputs = [stream.feed(x[:4], weights=w[:4])]
+    with pytest.raises(ValueError, match="must be 0, for a missing sample"):
+        stream.feed(x[4:7], weights=[1, bad, 1])
+    assert (stream.fed, stream.broken) == (4, False)
+    outputs += [stream.feed([y], weights=[v]) for y, v in zip(x[4:], w[4:], strict=True)]
+    wanted = faltung.convolve(x, [1, 2, 1], weights=w)
+    np.testing.assert_allclose(np.concatenate([*outputs, stream.flush()]), wanted, rtol=1e-12)
+
+
+def test_valid_goes_on_after_a_flush_too_early():
+    stream = faltung.stream(None, "int64", [1, 2, 3], mode="valid")
+    stream.feed([1, 2])
+    with pytest.raises(ValueError, match='mode="valid" needs'):
+        stream.flush()
+    assert stream.feed([3]).tolist() == [10]
+    assert stream.flush().size == 0
+
+
+def test_overflow_breaks_a_stream_which_says_so_and_does_not_grow():
     stream = faltung.stream(None, "uint8", [1, 1], result_dtype="uint8", mode="full")
-    assert stream.feed([100, 100]).tolist() == [100, 200]
-    with pytest.raises(OverflowError, match="hold"):
-        stream.feed([200])
+    for _ in range(2):
+        assert stream.feed([100, 100]).tolist() == [100, 200]
+        with pytest.raises(OverflowError, match="hold"):
+            stream.feed([200])
+        for call in (lambda: stream.feed([1]), stream.flush):
+            with pytest.raises(ValueError, match=r"broken.* 2 samples gave 2 outputs.*reset\(\)"):
+                call()
+        assert stream.broken
+        stream.reset()
+        assert not stream.broken
+
+
+@pytest.mark.parametrize("name", ["plans", "partitions"])
+def test_an_interrupt_anywhere_breaks_a_stream(name, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, k = rng.standard_normal(1200), rng.standard_normal(100)
+    stream = stream_for(x, k, {"mode": "full"}, 63 if name == "partitions" else None, 0)
+    stream = in_partitions(stream) if name == "partitions" else stream
+    assert stream.method == name
+    wanted = np.convolve(x, k)
+    inside = [(type(stream), "_fed"), (type(stream._samples), "feed"),
+              (type(stream._engine), "feed"), (type(stream._engine), "_outputs")]  # fmt: skip
+    for owner, called in inside:
+        for late in (False, True):
+            stream.reset()
+            given = len(stream.feed(x[:600]))
+            with monkeypatch.context() as patched:
+                interrupted(patched, owner, called, late)
+                with pytest.raises(KeyboardInterrupt):
+                    stream.feed(x[600:])
+            with pytest.raises(ValueError, match=f"600 samples gave {given} outputs"):
+                stream.feed(x[600:])
+    stream.reset()
+    np.testing.assert_allclose(fed(stream, [x]), wanted, atol=1e-10)
+
+
+def interrupted(patched, owner, name, late):
+    """Let a method be interrupted before or after what it does."""
+    usual = getattr(owner, name)
+
+    def run(*arguments):
+        if late:
+            usual(*arguments)
+        raise KeyboardInterrupt
+
+    patched.setattr(owner, name, run)

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from faltung import partitions
+from faltung import normalised, partitions
 from faltung.boundary import index_map
 from faltung.dtypes import Array, DType, listed, plain_array
 from faltung.geometry import Running
 from faltung.methods import fft
-from faltung.normalised import missing_fill
 from faltung.pieces import MOST, Blocks, Continued, Partitioned, partitioned, taken
 from faltung.problem import SCRATCH, Options, Problem, build, check_fit, per_axis
 
@@ -154,6 +153,10 @@ class Stream:
         How many samples went in and how many outputs came out so far.
     finished : bool
         Whether it was flushed; :meth:`reset` starts again.
+    broken : bool
+        Whether a feed or a flush was cut off after it had taken its samples: by an interrupt, by
+        want of memory or by a result that does not fit. Its outputs are lost, so that nothing
+        which came later would stand at its place: all but :meth:`reset` is refused then.
     """
 
     def __init__(
@@ -263,6 +266,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget what was fed, and start again."""
+        self.broken = True
         problem = self._problem
         self.fed = self.returned = 0
         self.finished = False
@@ -270,7 +274,7 @@ class Stream:
         self._samples = Continued(self._running, self.axis, fill)
         self._weights: Continued | None = None
         if problem.weighted:
-            weight = 0.0 if missing_fill(problem) else 1.0
+            weight = 0.0 if normalised.missing_fill(problem) else 1.0
             self._weights = Continued(self._running, self.axis, np.asarray(weight))
         self._engine.reset()
         if not self._void:
@@ -280,6 +284,7 @@ class Stream:
             ]
             if begun[0] is not None:
                 self._engine.feed(begun[0], begun[1])
+        self.broken = False
 
     @property
     def _void(self) -> bool:
@@ -294,7 +299,8 @@ class Stream:
         block : array_like
             Of :attr:`shape`, as long as wished along the axis, also empty.
         weights : array_like, optional
-            Non-negative weight of each sample, where the stream was made with ``weighted=True``.
+            Weight of each sample, 0 or from 1e-18 to 1e18, where the stream was made with
+            ``weighted=True``.
 
         Returns
         -------
@@ -304,25 +310,31 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            Where the block is not what was planned, or the stream is finished.
+            Where the block or its weights are not what was planned, or the stream is finished or
+            broken; then nothing is taken.
         OverflowError
-            Where a result does not fit; then the outputs are lost, and :meth:`reset` starts again.
+            Where a result does not fit; the stream is broken then.
         """
-        if self.finished:
-            raise ValueError("this stream is finished; reset() starts a new one.")
+        self._check_open()
         block = self._checked(block)
         w = self._checked_weights(weights, block)
         if self._problem.nonnegative and block.size and not block.min() >= 0:
             raise ValueError("nonnegative=True needs an input without negative samples or NaN.")
+        self.broken = True  # whatever cuts this off, until the last line
+        found = None if self._void else self._fed(block, w)
+        outputs = np.empty(self._result_shape(0), self.dtype) if found is None else found
         self.fed += block.shape[self.axis]
-        if self._void:
-            return self._given(None)
-        fill = self._problem.fill_value
-        source = self._samples.feed(self._laid(block, fill))
+        self.returned += outputs.shape[self.axis]
+        self.broken = False
+        return outputs
+
+    def _fed(self, block: Array, w: Array | None) -> Array | None:
+        """Take samples and their weights."""
+        source = self._samples.feed(self._laid(block, self._problem.fill_value))
         weighing = None
         if w is not None and self._weights is not None:
             weighing = self._weights.feed(self._laid(w, self._weights.fill))
-        return self._given(self._engine.feed(source, weighing))
+        return self._engine.feed(source, weighing)
 
     def flush(self) -> Array:
         """Return the outputs that are left, after the last block; the stream is finished then.
@@ -334,23 +346,41 @@ class Stream:
         Raises
         ------
         ValueError
-            Where ``mode="valid"`` met fewer samples than the kernel needs, or it was flushed
-            before.
+            Where ``mode="valid"`` met fewer samples than the kernel needs (more may be fed then),
+            or the stream is finished or broken.
         OverflowError
             As of :meth:`feed`.
         """
-        if self.finished:
-            raise ValueError("this stream was flushed already; reset() starts a new one.")
-        self.finished = True
+        self._check_open()
         shape = list(self._problem.shape)
         shape[self.axis] = self.fed
         check_fit(replace(self._problem, shape=tuple(shape)))
+        self.broken = True
         count, stop = self._running.ended(self.fed)
-        if not count or self._void:
-            return np.empty(self._result_shape(count), self.dtype)
+        void = self._void or not count
+        found = None if void else self._ended(stop)
+        outputs = np.empty(self._result_shape(count * void), self.dtype) if found is None else found
+        self.returned += outputs.shape[self.axis]
+        self.finished = True
+        self.broken = False
+        return outputs
+
+    def _ended(self, stop: int) -> Array | None:
+        """Give what lies beyond the last sample."""
         source = self._samples.end(stop, self._laid_shape)
         weighing = self._weights.end(stop, self._laid_shape) if self._weights else None
-        return self._given(self._engine.finish(source, weighing))
+        return self._engine.finish(source, weighing)
+
+    def _check_open(self) -> None:
+        """Raise where nothing can be fed any more."""
+        if self.broken:
+            raise ValueError(
+                "this stream is broken: an error or an interrupt cut off a feed, whose outputs are "
+                f"lost; {self.fed} samples gave {self.returned} outputs before. reset() starts a "
+                "new one."
+            )
+        if self.finished:
+            raise ValueError("this stream is finished: it was flushed; reset() starts a new one.")
 
     @cached_property
     def _laid_shape(self) -> tuple[int, ...]:
@@ -363,13 +393,6 @@ class Stream:
     def _result_shape(self, length: int) -> tuple[int, ...]:
         sizes = enumerate(self._problem.result_shape)
         return tuple(length if axis == self.axis else n for axis, n in sizes)
-
-    def _given(self, outputs: Array | None) -> Array:
-        """Count outputs."""
-        if outputs is None:
-            return np.empty(self._result_shape(0), self.dtype)
-        self.returned += outputs.shape[self.axis]
-        return outputs
 
     def _checked(self, block: Any) -> Array:
         """Return a block as an array, or raise."""
@@ -402,12 +425,20 @@ class Stream:
         try:
             if w.dtype.kind not in "biuf":
                 raise TypeError
-            return np.broadcast_to(w.astype(np.float64), block.shape)
+            laid = np.broadcast_to(w.astype(np.float64), block.shape)
         except (ValueError, TypeError):
             raise ValueError(
                 f"weights of shape {w.shape} and dtype {w.dtype} do not go with a block of shape "
                 f"{block.shape}; give one real weight per sample."
             ) from None
+        # each of them: any samples that follow one another may be a piece of their own
+        low, high = 1 / normalised.MOST, normalised.MOST
+        if not ((laid == 0) | ((laid >= low) & (laid <= high))).all():
+            raise ValueError(
+                f"weights of a stream must be 0, for a missing sample, or lie between {low:g} and "
+                f"{high:g}; nothing of this block was taken."
+            )
+        return laid
 
     def _laid(self, block: Array, fill: Any) -> Array:
         """Lay the boundary around the axes other than the running one."""
