@@ -68,6 +68,46 @@ def test_partitioned_rooms_run_in_threads_alike():
     np.testing.assert_array_equal(np.concatenate(list(runs[0].all_of(np.split(x, 2)))), one)
 
 
+@pytest.mark.parametrize("latency", [None, 0, 511])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_ways_through_a_room_that_are_late_unlike(channels, latency):
+    rng = np.random.default_rng(0)
+    room = np.zeros((4000, 2))
+    room[:, 0], room[0, 1] = rng.standard_normal(4000), 1
+    x = rng.standard_normal((3000, channels))
+    live = Reverb(room, channels, dry=0.5, latency=latency)
+    given, outputs = 0, []
+    for block in np.split(x, [700, 701, 1900]):
+        outputs.append(live.feed(block))
+        given += len(outputs[-1])
+        assert given >= sum(map(len, np.split(x, [700, 701, 1900])[: len(outputs)])) - live.latency
+    wanted = by_definition(x, room)
+    wanted[: len(x)] += 0.5 * x
+    np.testing.assert_allclose(np.concatenate([*outputs, live.flush()]), wanted, atol=1e-10)
+
+
+def test_an_interrupt_breaks_a_room(monkeypatch):
+    room, x = np.array([[1.0, 0.5], [0.5, 0.0]]), np.ones((5, 1))
+    live = Reverb(room, 1, dry=1, workers=1)
+    with monkeypatch.context() as patched:
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        patched.setattr(live._streams[1], "feed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            live.feed(x)
+    for call in (lambda: live.feed(x), live.flush):
+        with pytest.raises(ValueError, match=r"broken.*reset\(\)"):
+            call()
+    live.reset()
+    wanted = by_definition(x, room)
+    wanted[:5] += 1
+    np.testing.assert_allclose(np.concatenate(list(live.all_of([x]))), wanted)
+    with pytest.raises(ValueError, match=r"was flushed; reset\(\)"):
+        live.feed(x)
+
+
 def test_shapes_and_dtypes():
     assert reverb(np.ones(5, "f4"), np.ones(2)).dtype == np.float32
     assert reverb(np.ones(5, "f2"), np.ones(2)).dtype == np.float32
@@ -101,6 +141,13 @@ def test_normalised_rooms():
     (lambda: reverb([1.0], [1.0], normalise="loud"), ValueError, "use None, energy or peak"),
     (lambda: reverb([1.0], [1.0], tail="wag"), ValueError, "use keep or cut"),
     (lambda: reverb([1.0], [1.0], gain=np.inf), ValueError, "finite"),
+    (lambda: reverb([1.0], [1.0], gain=1e5), ValueError, "gain=100000.0.* louder than float64"),
+    (lambda: reverb(np.ones(3, "f4"), [1.0], gain=1000), ValueError, "louder than float32"),
+    (lambda: Reverb([1.0], 1, "float32", dry=1e40), ValueError, "dry=1e.40.* louder than float32"),
+    (lambda: Reverb([1.0], 0), ValueError, "channels=0 must be at least 1"),
+    (lambda: Reverb([1.0], 1.5), TypeError, "channels=1.5 must be a whole number"),
+    (lambda: Reverb([1.0], 1, np.int16), TypeError, "must be float32 or float64"),
+    (lambda: Reverb([1.0], 1, object), TypeError, "must be float32 or float64"),
     (lambda: Reverb([1.0], 2).feed(np.ones((3, 1))), ValueError, r"takes float64 \(frames, 2\)"),
 ])  # fmt: skip
 def test_errors_say_what_to_do(call, kind, text):
