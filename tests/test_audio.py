@@ -1,4 +1,4 @@
-"""Audio in rooms: channels, gains, files, and the commands reverb and stream."""
+"""Audio in rooms: channels, gains, files, and the command reverb."""
 
 import os
 import re
@@ -126,6 +126,11 @@ def test_normalised_rooms():
     assert np.std(loud, axis=0).max() == pytest.approx(np.std(x), rel=0.02)
     quiet = reverb(x, room, normalise="peak")
     assert np.abs(quiet).max() <= np.abs(x).max()
+    for tiny in (1e-310, 1e-200, 1e200, 1e307):  # squares leave the range
+        for end in ("energy", "peak"):
+            wanted = reverb(x[:99], room / 4, normalise=end)
+            scaled = reverb(x[:99], room / 4 * tiny, normalise=end)
+            np.testing.assert_allclose(scaled, wanted, rtol=0, atol=1e-9)
     for end in ("energy", "peak"):  # one factor for both: the balance stays
         y = reverb(x, room, normalise=end)
         np.testing.assert_allclose(y * (np.abs(loud).max() / np.abs(y).max()), loud, atol=1e-9)
@@ -227,6 +232,21 @@ def test_an_identity_leaves_the_file_and_loudness_is_told(folder, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("depth", ["16", "24"])
+@pytest.mark.parametrize(("loud", "gain"), [(1.0, 0.0), (10 ** (0.3 / 20), -0.3), (2.0, 3.14)])
+def test_the_gain_that_is_told_clips_nothing(folder, capsys, depth, loud, gain):
+    audio.write("voice.wav", np.array([0.5, -0.1]), RATE, depth="double")
+    audio.write("room.wav", np.array([2 * loud]), RATE, depth="double")
+    call = ["reverb", "voice.wav", "room.wav", "-o", "out.wav", "--depth", depth, "--gain"]
+    assert cli.run([*call, str(gain)]) == 0
+    told = capsys.readouterr().err
+    assert "1 sample beyond full scale was clipped" in told
+    softer = told.split("--gain ")[1].split(" or")[0]
+    assert gain > float(softer) > gain - 20 * np.log10(loud * 10 ** (gain / 20)) - 0.2
+    assert cli.run([*call, softer]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def damaged():
     """Write files that are broken in one way each, and return what is said of them."""
     import soundfile
@@ -304,7 +324,7 @@ def plain_wav(x, data, riff=0, kind=b"RIFF"):
 
 
 @pytest.mark.parametrize("stated", [
-    0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFEFFC, 0x7FFFFF00, 0xFFFFFFFF - 36,
+    0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFEFFC, 0x7FFFFF00, 0xFFFFFFFF - 36,
 ])  # fmt: skip
 @pytest.mark.parametrize("riff", [0, 0xFFFFFFFF])
 def test_lengths_that_pipes_do_not_know(folder, stated, riff):
@@ -313,7 +333,9 @@ def test_lengths_that_pipes_do_not_know(folder, stated, riff):
     np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
     with open("x.wav", "ab") as file:
         file.write(b"abc")
-    with pytest.warns(UserWarning, match=r"x.wav.*within a frame; its last 3 bytes are left out"):
+    with pytest.warns(
+        UserWarning, match=r"x.wav.* within a frame, of which 3 of 4 bytes are there"
+    ):
         np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
 
 
@@ -370,6 +392,8 @@ def test_floats_of_any_width_are_written_alike(folder, dtype, depth):
     ([0.0, np.nan], RATE, "16", "frame 1 of channel 1 is nan"),
     ([0.0, np.inf], RATE, "24", "frame 1 of channel 1 is inf"),
     ([0.0, np.nan], RATE, "float", "must be finite"),
+    ([0.0], RATE, 16, "depth=16 is unknown; use '16', '24'"),
+    ([0.0], RATE, ["16"], "is unknown; use '16', '24'"),
     ([1e39], RATE, "float", "beyond float32; write depth double"),
     ([0.0], 48000.0, "16", "rate 48000.0 must be a whole number from 1 to 2,147,483,647"),
     ([0.0], 0, "16", "rate 0 must be"),
@@ -469,84 +493,3 @@ def test_gains_are_finite_and_loudness_without_end_is_told(folder, capsys):
     assert not os.path.exists("out.wav")
     assert cli.run(["reverb", "soft.flac", "one.wav", "-o", "out.flac", "--gain", "9"]) == 0
     assert "or --depth float in a .wav would keep them" in capsys.readouterr().err
-
-
-# ---- pipes -----------------------------------------------------------------------------------
-
-
-def piped(*words, data=b"", **options):
-    command = [sys.executable, "-m", "faltung", "stream", *words]
-    return subprocess.run(command, input=data, capture_output=True, timeout=60, **options)
-
-
-def test_pipes_give_what_convolve_gives():
-    import faltung
-
-    x = np.random.default_rng(0).integers(-99, 99, (30000, 2)).astype(">i2")
-    words = ("--dtype", ">i2", "--channels", "2", "--boundary", "reflect")
-    done = piped("-k", "[1,2,-3,4]", *words, data=x.tobytes())
-    assert done.stderr == b""
-    wanted = faltung.convolve(x, [1, 2, -3, 4], axes=0, boundary="reflect")
-    np.testing.assert_array_equal(
-        np.frombuffer(done.stdout, wanted.dtype.newbyteorder(">")).reshape(-1, 2), wanted
-    )
-
-
-def test_rows_go_through_pipes():
-    import faltung
-
-    x = np.random.default_rng(0).integers(0, 255, (40, 30, 3)).astype(np.uint8)
-    k = [[1, 2, 1], [0, 1, 0]]
-    words = ("--dtype", "uint8", "--width", "30", "--channels", "3", "--boundary", "edge")
-    done = piped("-k", str(k), *words, data=x.tobytes())
-    wanted = faltung.convolve(x, k, axes=(0, 1), boundary="edge")
-    got = np.frombuffer(done.stdout, wanted.dtype).reshape(wanted.shape)
-    np.testing.assert_array_equal(got, wanted)
-
-
-def test_results_come_as_soon_as_they_are_known():
-    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]", "--dtype", "uint8"]
-    with subprocess.Popen(
-        [*command, "--mode", "full", "--result-dtype", "uint8"], stdin=-1, stdout=-1, bufsize=0
-    ) as process:
-        for sent, wanted in ((b"\1\2", b"\1\3"), (b"\3", b"\5")):
-            process.stdin.write(sent)
-            assert process.stdout.read(len(wanted)) == wanted
-        process.stdin.close()
-        assert process.stdout.read() == b"\3"
-
-
-@pytest.mark.parametrize(("words", "data", "text"), [
-    (("-k", "[1,2]"), b"abcde", "middle of a sample: 1 of 4 bytes"),
-    (("-k", "[1,2]", "--dtype", "words"), b"", "is no dtype"),
-    (("-k", "[1,2]", "--dtype", "U4"), b"", "not of numbers"),
-    (("-k", "sobel.x"), b"", "a kernel of one axis"),
-    (("-k", "[1,2]", "--width", "4"), b"", "a kernel of one axis"),
-    (("-k", "[1,2]", "--boundary", "wrap"), b"", "does not know yet"),
-    (("-k", "[1,2,3]", "--latency", "0"), b"", "an int of at least 1"),
-    (("-k", "[1,1]", "--dtype", "uint8", "--result-dtype", "uint8"), b"\xff\xff", "holds 0 to 255"),
-])  # fmt: skip
-def test_mistakes_in_pipes_are_one_line(words, data, text):
-    done = piped(*words, data=data)
-    assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    assert text.encode() in done.stderr
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs an endless file")
-def test_closed_pipes_are_quiet():
-    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]"]
-    with open("/dev/zero", "rb") as endless:
-        process = subprocess.Popen(command, stdin=endless, stdout=-1, stderr=-1)
-        assert process.stdout.read(8) == bytes(8)
-        process.stdout.close()
-        assert process.wait(30) == 141  # as what SIGPIPE ends
-        assert process.stderr.read() == b""
-        process.stderr.close()
-
-
-def test_a_response_is_a_kernel(folder):
-    audio.write("room.wav", np.array([1.0, 0.0, 0.5]), RATE, depth="float")
-    x = np.arange(5, dtype=np.float32)
-    done = piped("-k", "room.wav", data=x.tobytes())
-    assert np.frombuffer(done.stdout, np.float32).tolist() == [0, 1, 2, 3.5, 5]

@@ -218,3 +218,12 @@ def test_small_tiles_give_the_same_within_the_bound():
     )
     assert small.cost().memory <= 1 << 19 < large.cost().memory
     np.testing.assert_allclose(small(x), large(x), atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200])
+@pytest.mark.parametrize("method", ["auto", "fft", "fused_fft"])
+def test_taps_whose_squares_leave_the_range(scale, method):
+    k = np.random.default_rng(0).standard_normal(2000)
+    x = np.ones(9000)
+    y = faltung.convolve(x, k * scale, method=method)
+    np.testing.assert_allclose(y / scale, np.convolve(x, k, "same"), rtol=0, atol=1e-9)

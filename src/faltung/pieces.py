@@ -21,7 +21,7 @@ from faltung.geometry import Running, cuts
 from faltung.machine import machine
 from faltung.methods import direct, fft, reference
 from faltung.partitions import Doubt, Line, Spectra, Stretch
-from faltung.planner import Plan, choose, held_by
+from faltung.planner import BY_NAME, Plan, choose, held_by
 from faltung.problem import SCRATCH, Problem
 
 BLOCK = 512  # samples of a block under a long kernel, unless the call gives a latency
@@ -210,6 +210,8 @@ def plan_of(problem: Problem, axis: int, count: int) -> Plan:
     try:
         return choose(piece)
     except ValueError:
+        if not isinstance(problem.method, str) or problem.method not in BY_NAME:
+            raise  # it is unknown
         return choose(replace(piece, method="auto"))
 
 
@@ -230,7 +232,7 @@ def partitioned(problem: Problem, axis: int, room: int | None) -> tuple[Stretch,
     cut = partitions.best_cut(along.reach + 1, block, dtype.itemsize, table)
 
     def within(_: Problem) -> float:
-        norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
+        norm = fft.norm_of(problem.taps.array)
         error = partitions.error_bound(cut, fft.eps_of(problem))
         return error * norm / problem.taps.absolute_sum * math.sqrt(along.reach + 2 * block)
 
@@ -290,7 +292,7 @@ class Partitioned:
     def _doubts(self, taps: Array) -> Doubt | None:
         if self.problem.tolerance is not None:
             return None
-        gain = float(np.linalg.norm(taps.astype(np.complex128)))
+        gain = fft.norm_of(taps)
         info = np.finfo(self._dtype)
         noise = fourier.error(2 * max(each.size for each in self.cut), float(info.eps))
         share = self.problem.taps.absolute_sum * fft.QUIET

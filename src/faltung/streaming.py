@@ -21,7 +21,7 @@ from faltung.dtypes import Array, DType, listed, plain_array
 from faltung.geometry import Running
 from faltung.methods import fft
 from faltung.pieces import MOST, Blocks, Continued, Partitioned, partitioned, taken
-from faltung.problem import SCRATCH, Options, Problem, build, check_fit, per_axis
+from faltung.problem import SCRATCH, Options, Problem, build, check_fit
 
 Ints = int | Sequence[int]
 
@@ -119,13 +119,16 @@ missing, weighted, tolerance, nonnegative, method, max_memory, conjugate
 
 def of_plan(problem: Problem, axis: int | None, latency: int | None) -> Stream:
     """Return the stream of a plan's problem, whose length along the axis counts no more."""
+    rank = len(problem.shape)
     if axis is None:
         axis = min(problem.axes)
+    elif isinstance(axis, bool) or not hasattr(axis, "__index__") or not -rank <= axis < rank:
+        raise ValueError(
+            f"axis={axis!r} must be an axis of an input of {problem.shape}: an int from {-rank} to "
+            f"{rank - 1}."
+        )
     else:
-        axis = per_axis(axis, 1, "axis", -len(problem.shape))[0]
-        if axis >= len(problem.shape):
-            raise ValueError(f"axis={axis} must be an axis of an input of {problem.shape}.")
-        axis %= len(problem.shape)
+        axis = axis.__index__() % rank
     usual = problem.max_memory == problem.usual_memory
     return Stream(problem, axis, latency, None if usual else problem.max_memory)
 
@@ -255,7 +258,10 @@ class Stream:
     def error_bound(self) -> float | None:
         """The factor of ``norm(k) * norm(x)`` that bounds each error, of partitions; else None.
 
-        Pieces computed by plans have each the bound of its plan.
+        ``norm(x)`` is that of all the samples in the frames of the transforms: those that the taps
+        reach, and up to two of the longest partitions (at most 65,536 samples) before them. So a
+        loud sample may be heard as noise for that long after the taps have left it. Pieces computed
+        by plans have each the bound of its plan.
         """
         if self._cut is None:
             return None
@@ -398,7 +404,9 @@ class Stream:
         """Return a block as an array, or raise."""
         problem = self._problem
         array = isinstance(block, np.ndarray)
-        block = plain_array(block, "the block") if array else listed(block, problem.dtype)
+        block = (
+            plain_array(block, "the block") if array else listed(block, problem.dtype, "the block")
+        )
         if block.shape == (0,) and not array:  # an empty list has no other axes
             block = np.empty(self._block_shape(0), problem.dtype)
         length = block.shape[self.axis] if block.ndim == len(problem.shape) else -1

@@ -114,9 +114,12 @@ def reverb_command(
         click.echo(f"{output}: {done}")
     if found.samples:
         other = " in a .wav" if output.lower().endswith(".flac") else ""
+        softer = gain - decibels(found.peak / audio.greatest(result.subtype))
+        softer = math.floor(round(10 * softer, 6)) / 10
         say(
-            f"{output}: {found.samples} samples beyond full scale were clipped; --gain "
-            f"{gain - decibels(found.peak):.1f} or --depth float{other} would keep them.",
+            f"{output}: {found.samples} sample{'s'[: found.samples > 1]} beyond full scale "
+            f"{'were' if found.samples > 1 else 'was'} clipped; --gain {softer:.1f} or "
+            f"--depth float{other} would keep {'them' if found.samples > 1 else 'it'}.",
             "warning",
             "yellow",
         )

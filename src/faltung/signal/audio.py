@@ -219,19 +219,20 @@ def believed(path: object, raw: BinaryIO, stack: ExitStack) -> BinaryIO:
     if header is None:
         return raw
     there = raw.seek(0, os.SEEK_END) - header.place
-    if not header.unknown:
-        if header.stated > there:
-            raise AudioError(
-                f"{path}: the file is cut short: {there:,} of {header.stated:,} bytes of samples "
-                "are there."
-            )
-        return raw
-    if there % header.frame:
+    if header.stated > there and not header.unknown:
+        raise AudioError(
+            f"{path}: the file is cut short: {there:,} of {header.stated:,} bytes of samples "
+            "are there."
+        )
+    length = there if header.unknown else header.stated
+    if length % header.frame:
         warnings.warn(
-            f"{path}: the file does not say how long it is, and ends within a frame; its last "
-            f"{there % header.frame} bytes are left out.",
+            f"{path}: its samples end within a frame, of which {length % header.frame} of "
+            f"{header.frame} bytes are there; they are left out.",
             stacklevel=5,
         )
+    if not header.unknown:
+        return raw
     if there and (header.stated == 0 or there > header.stated) and header.kind != b"RIFX":
         return stack.enter_context(waves.restated(raw, header, there))
     return raw
@@ -298,12 +299,13 @@ def write(path: str | os.PathLike[str], samples: Any, rate: int, *, depth: str =
     OSError
         Where it cannot be written, as the disk is full.
     """
+    check_target(path, depth)
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or array.dtype.kind != "f" or array.size == 0:
         raise AudioError(f"{path}: {array.dtype} {array.shape} is no audio; give floats.")
     array = array.reshape(len(array), -1)
     blocks = (array[n : n + BLOCK] for n in range(0, len(array), BLOCK))
-    return write_blocks(path, blocks, Info(rate, array.shape[1], len(array), DEPTHS.get(depth, "")))
+    return write_blocks(path, blocks, Info(rate, array.shape[1], len(array), DEPTHS[depth]))
 
 
 def check_target(path: str | os.PathLike[str], depth: str) -> str:
@@ -311,8 +313,8 @@ def check_target(path: str | os.PathLike[str], depth: str) -> str:
     kind = FORMATS.get(Path(path).suffix.lower())
     if kind is None:
         raise AudioError(f"{path}: the ending {Path(path).suffix!r} is unknown; use .wav or .flac.")
-    if depth not in DEPTHS:
-        raise AudioError(f"{path}: depth={depth!r} is unknown; use {', '.join(DEPTHS)}.")
+    if not isinstance(depth, str) or depth not in DEPTHS:
+        raise AudioError(f"{path}: depth={depth!r} is unknown; use {', '.join(map(repr, DEPTHS))}.")
     if kind == "FLAC" and depth not in ("16", "24"):
         raise AudioError(f"{path}: FLAC holds 16 or 24 bits, not {depth}; write a .wav.")
     return kind
@@ -393,6 +395,11 @@ def check_room(raw: BinaryIO) -> None:
     while left:
         left -= os.write(raw.fileno(), bytes(left))
     os.ftruncate(raw.fileno(), end)
+
+
+def greatest(subtype: str) -> float:
+    """Return the greatest sample that is not clipped: one step less than 1 in integers."""
+    return 1 - 2.0 ** (1 - BITS[subtype]) if subtype in BITS else float("inf")
 
 
 def stored(path: object, block: Array, subtype: str, found: Clipped, before: int) -> Array:

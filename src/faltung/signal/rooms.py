@@ -40,7 +40,8 @@ def reverb(
     Parameters
     ----------
     x : array_like
-        Audio, (frames,) or (frames, channels), of floats; int16 audio is divided by 32768 first.
+        Audio, (frames,) or (frames, channels), of floats. Arrays of integers are an error, as
+        nothing tells what full scale is in them: divide int16 by 32768.
     room : array_like
         Impulse response, (frames,) or (frames, channels): one channel for every channel of ``x``;
         several for a mono ``x``, which becomes as many; as many as ``x``, channel by channel; or
@@ -329,14 +330,14 @@ def response_of(
             raise ValueError(f"{name}={value!r} must be a finite number.")
     with np.errstate(all="ignore"):
         whole = np.float64(10) ** (gain / 20)
-        scaled = (response * (wet * whole * scale(response, normalise))).astype(dtype)
+        found = (scaled(response, normalise) * (wet * whole)).astype(dtype)
         plain = dtype.type(dry * whole)
-    if not (np.isfinite(scaled).all() and np.isfinite(plain)):
+    if not (np.isfinite(found).all() and np.isfinite(plain)):
         raise ValueError(
             f"gain={gain}, wet={wet} and dry={dry} make the room louder than {dtype} can hold; "
             "give less."
         )
-    return scaled, float(plain)
+    return found, float(plain)
 
 
 def check_rates(rate: float | None, room_rate: float | None) -> None:
@@ -380,14 +381,17 @@ def ways(channels: int, columns: int) -> list[tuple[int, int, int]]:
     return [(n if channels > 1 else 0, n, n if columns > 1 else 0) for n in range(count)]
 
 
-def scale(response: Array, normalise: str | None) -> float:
-    """Return what a response is to be multiplied with."""
+def scaled(response: Array, normalise: str | None) -> Array:
+    """Return a response of the size that is asked for."""
     if normalise not in NORMALISE:
         raise ValueError(f"normalise={normalise!r} is unknown; use None, energy or peak.")
     if normalise is None:
-        return 1.0
+        return response
+    top = np.abs(response).max()
+    if not top > 0:
+        raise ValueError("the room's response is all zeros, which nothing normalises.")
+    response = response / top  # whose squares are within range, however small or large it was
     size = np.abs(response)
     total = np.sqrt((size**2).sum(0)) if normalise == "energy" else size.sum(0)
-    if not total.max() > 0:
-        raise ValueError("the room's response is all zeros, which nothing normalises.")
-    return float(1 / total.max())
+    found: Array = response / total.max()
+    return found

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 ORDERS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}
-NEAR = 1 << 13  # bytes below 2**31 and 2**32 in which a length is none
+NEAR = 1 << 13  # bytes around 2**31, 2**32 and 2**64 in which a length is none
 COPIED = 1 << 20  # bytes at a time
 
 
@@ -48,7 +48,7 @@ class Header:
         """Whether it says nothing of the length."""
         tops = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
         return not self.whole and (
-            self.stated == 0 or any(top - NEAR <= self.stated < top for top in tops)
+            self.stated == 0 or any(abs(self.stated - top) <= NEAR for top in tops)
         )
 
     @property
