@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -38,6 +40,55 @@ def test_rows_go_through_pipes():
     np.testing.assert_array_equal(got, wanted)
 
 
+def test_what_is_whole_comes_before_the_error_about_the_rest():
+    import faltung
+
+    x = np.arange(1000, dtype=np.float32)
+    done = piped("-k", "[1,2,1]", data=x.tobytes() + b"abc")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"middle of a sample: 3 of 4 bytes" in done.stderr
+    wanted = faltung.convolve(x, [1, 2, 1])
+    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32), wanted)
+
+
+@pytest.mark.parametrize(("dtype", "asked", "wanted"), [
+    ("<i2", ">i2", ">i2"), (">i2", "<i4", "<i4"), (">i2", "int32", ">i4"), (">i2", "=i4", "=i4"),
+    (">i2", None, ">i4"), ("int16", ">f4", ">f4"),
+])  # fmt: skip
+def test_byte_orders(dtype, asked, wanted):
+    x = np.array([1, 2, 300], dtype)
+    more = [] if asked is None else ["--result-dtype", asked]
+    done = piped("-k", "[1]", "--dtype", dtype, *more, data=x.tobytes())
+    assert np.frombuffer(done.stdout, wanted).tolist() == [1, 2, 300]
+
+
+def test_large_ints_lie_beyond_the_ends():
+    big = 2**53 + 1
+    done = piped("-k", "[1,2,1]", "--dtype", "int64", "--fill-value", str(big), data=bytes(16))
+    assert np.frombuffer(done.stdout, np.int64).tolist() == [big, big]
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="needs pipes that do not wait")
+def test_pipes_that_do_not_wait():
+    x = np.arange(200_000, dtype=np.float32)
+    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1]"]
+    (source, feeding), (reading, target) = os.pipe(), os.pipe()
+    for end in (source, target):
+        os.set_blocking(end, False)
+    with subprocess.Popen(command, stdin=source, stdout=target, stderr=-1) as process:
+        os.close(source)
+        os.close(target)
+        with open(feeding, "wb") as file:
+            thread = threading.Thread(target=lambda: (file.write(x.tobytes()), file.close()))
+            thread.start()
+            time.sleep(0.5)  # so that what nobody reads yet fills its pipe
+            with open(reading, "rb") as got:
+                assert got.read() == x.tobytes()
+            thread.join()
+        assert process.wait(30) == 0
+        assert process.stderr.read() == b""
+
+
 def test_results_come_as_soon_as_they_are_known():
     command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]", "--dtype", "uint8"]
     with subprocess.Popen(
@@ -54,6 +105,9 @@ def test_results_come_as_soon_as_they_are_known():
     (("-k", "[1,2]"), b"abcde", "middle of a sample: 1 of 4 bytes"),
     (("-k", "[1,2]", "--dtype", "words"), b"", "is no dtype"),
     (("-k", "[1,2]", "--dtype", "U4"), b"", "not of numbers"),
+    (("-k", "[1]", "--result-dtype", "words"), b"", "--result-dtype 'words' is no dtype"),
+    (("-k", "[1]", "--fill-value", "x"), b"", "--fill-value 'x' must be a number"),
+    (("-k", "[1]", "--fill-value", "1", "--boundary", "edge"), b"", "goes with --boundary const"),
     (("-k", "sobel.x"), b"", "a kernel of one axis"),
     (("-k", "[1,2]", "--width", "4"), b"", "a kernel of one axis"),
     (("-k", "[1,2]", "--boundary", "wrap"), b"", "does not know yet"),
@@ -88,3 +142,12 @@ def test_a_response_is_a_kernel(tmp_path, monkeypatch):
     x = np.arange(5, dtype=np.float32)
     done = piped("-k", "room.wav", data=x.tobytes())
     assert np.frombuffer(done.stdout, np.float32).tolist() == [0, 1, 2, 3.5, 5]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+def test_a_full_device_is_named():
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "faltung", "stream", "-k", "[1]"]
+        done = subprocess.run(command, input=bytes(8), stdout=full, stderr=-1, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"faltung: error: standard output: cannot be written (No space")

@@ -378,7 +378,7 @@ def test_empty_axes_beside():
     (lambda: faltung.stream(None, "f4", []), "the kernel is empty"),
     (lambda: faltung.stream(None, "f4", [1, 2], method="nonsense"), "'nonsense' is unknown; use"),
     (lambda: faltung.stream(None, "f4", [1, 2]).feed([[1], [1, 2]]), "the block is no array"),
-    (lambda: faltung.plan((3, 4), "f4", [[1]]).stream(axis=True), "axis=True must be an axis .* -2 to"),
+    (lambda: faltung.plan((3, 4), "f4", [[1]]).stream(axis=True), "axis=True must be an axis"),
     (lambda: faltung.plan((3, 4), "f4", [[1]]).stream(axis=-3), "axis=-3 must be an axis"),
     (lambda: faltung.stream(None, "f4", [1, 2]).feed(np.zeros(3)), r"blocks of float32 \(any\)"),
     (lambda: faltung.stream((None, 2), "f4", [1], axes=0).feed(np.zeros(3, "f4")), r"\(any, 2\)"),
