@@ -331,6 +331,41 @@ def test_a_plan_of_the_whole_gives_a_stream_of_any_length():
         plan.stream(axis=3)
 
 
+def test_a_memory_that_makes_a_stream_crawl_is_told():
+    k = np.random.default_rng(0).standard_normal(5000)
+    with pytest.warns(UserWarning, match="leaves this stream only the loops") as told:
+        slow = faltung.stream(None, float, k, max_memory=1000)
+    least = int(str(told[0].message).split("max_memory=")[2].split(" ")[0])
+    for limit in (least, None):
+        faltung.stream(None, float, k, max_memory=limit)  # a warning would be an error
+    x = np.random.default_rng(0).standard_normal(700)
+    np.testing.assert_allclose(fed(slow, [x]), faltung.convolve(x, k), atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"stride": 3}, {"max_memory": 30_000}, {"weighted": True}, {"result_dtype": "int16"},
+])  # fmt: skip
+def test_blocks_of_ever_new_lengths_are_planned_a_few_times(options, monkeypatch):
+    from faltung import pieces as engines
+
+    rng = np.random.default_rng(0)
+    x, k = rng.integers(-9, 9, (24_000, 2)), rng.integers(1, 9, 40)
+    lengths = np.r_[rng.integers(1, 500, 90), [64] * 5]
+    made = []
+    usual = engines.plan_of
+    monkeypatch.setattr(engines, "plan_of", lambda *a: made.append(a) or usual(*a))
+    stream = faltung.stream((None, 2), "int64", k, axes=0, **options)
+    del made[:]
+    weights = rng.integers(0, 2, x.shape) if options.pop("weighted", None) else None
+    blocks = pieces(x, 0, lengths)
+    parts = None if weights is None else pieces(weights, 0, lengths)
+    y = fed(stream, blocks, parts)
+    assert len(made) < engines.PLANS + 16  # the first lengths, and powers of two
+    options.pop("max_memory", None)
+    wanted = whole_of(x, k, options | {"axes": 0}, weights)
+    np.testing.assert_allclose(y, wanted, rtol=1e-12)
+
+
 def test_blocks_belong_to_the_caller():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 99, 60)
