@@ -62,6 +62,12 @@ def test_byte_orders(dtype, asked, wanted):
     assert np.frombuffer(done.stdout, wanted).tolist() == [1, 2, 300]
 
 
+def test_a_pipe_explains_itself_beside_the_results():
+    done = piped("-k", "[1]", "--explain", data=bytes(4))
+    assert done.stdout == bytes(4)
+    assert done.stderr.startswith(b"Stream convolve float32 any with 1, same -> float32\n")
+
+
 def test_large_ints_lie_beyond_the_ends():
     big = 2**53 + 1
     done = piped("-k", "[1,2,1]", "--dtype", "int64", "--fill-value", str(big), data=bytes(16))

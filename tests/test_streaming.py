@@ -316,6 +316,23 @@ def test_a_stream_starts_again_and_says_what_it_is():
     assert stream.flush().shape == (0,)
 
 
+def test_a_stream_explains_itself():
+    rng = np.random.default_rng(0)
+    options = {"mode": "full", "stride": 2, "latency": 600}
+    stream = in_partitions(faltung.stream((None, 2), "f4", rng.random(40_000), axes=0, **options))
+    text = stream.explain()
+    assert "y[i] = sum_j k[j] x[2*i - j]" in text
+    assert f"{stream.latency}: output i is given when sample 2*i + {stream.latency}" in text
+    assert f"{stream.memory:,} bytes" in text
+    assert f"<= {stream.error_bound:.2g} norm(k) norm(x)" in text
+    assert sum(s.partitions * s.size for s in stream._cut) >= 40_000
+    for stretch in stream._cut:
+        assert f"{stretch.partitions} of {stretch.size:,}" in text
+    plain = faltung.stream(None, "f4", [1, 2])
+    plain.feed([1.0] * 5)
+    assert f"{plain._engine._plan(4).method} for 4 outputs" in plain.explain()
+
+
 def test_a_plan_of_the_whole_gives_a_stream_of_any_length():
     k = np.ones((3, 3), np.float32)
     plan = faltung.plan((4, 5, 3), "float32", k, axes=(0, 1), boundary=("edge", "wrap"))

@@ -136,6 +136,12 @@ class Blocks:
         beside = math.prod(n for axis, n in enumerate(self.problem.shape) if axis != self.axis)
         return (self.geometry.reach + self.geometry.stride + self.wait) * beside * item
 
+    def described(self) -> str:
+        """Say what computes, at the lengths that came last."""
+        plans = sorted((count, plan.method) for count, plan in self._plans.items())
+        shown = [f"{method} for {count:,} output{'s'[: count > 1]}" for count, method in plans[-4:]]
+        return f"plans of the pieces: {', '.join(shown)}"
+
     def reset(self) -> None:
         """Forget the samples."""
         self._held: Array | None = None
@@ -370,6 +376,11 @@ class Partitioned:
         """Bytes of spectra and of the samples that are held."""
         channels = math.prod(self._shape.beside)
         return memory_of(self.cut, self.geometry.reach, channels, self._dtype.itemsize)
+
+    def described(self) -> str:
+        """Say what computes."""
+        shown = [f"{s.partitions} of {s.size:,}" for s in self.cut]
+        return f"partitions of the kernel, by products of spectra: {', '.join(shown)} taps"
 
     def reset(self) -> None:
         """Forget the samples."""

@@ -18,6 +18,7 @@ import numpy as np
 from faltung import normalised, partitions
 from faltung.boundary import index_map
 from faltung.dtypes import Array, DType, listed, plain_array
+from faltung.explain import equation
 from faltung.geometry import Running
 from faltung.methods import fft
 from faltung.pieces import MOST, Blocks, Continued, Partitioned, partitioned, taken
@@ -454,10 +455,49 @@ class Stream:
             block = taken(block, axis, indices, fill)
         return block
 
-    def __repr__(self) -> str:
+    def explain(self) -> str:
+        """Return the equation, what computes it, how late outputs are and what is held, as text.
+
+        Examples
+        --------
+        >>> import faltung
+        >>> s = faltung.stream(None, "int64", [1, 2, 1], mode="full")
+        >>> print(s.explain())  # doctest: +ELLIPSIS
+        Stream convolve int64 any with 3, full -> int64
+          y[i] = sum_j k[j] x[i - j]
+          method    plans of the pieces: ... for 1 output
+          latency   0: output i is given when sample i was fed at the latest
+          memory    about 24 bytes, whatever is fed
+          error     none: integers are exact
+        """
+        step = self._running.axis.stride
+        late = f"{step}*i" if step > 1 else "i"
+        due = f"{late} + {self.latency}" if self.latency else late
+        waits = f", {self._wait} of them waited for as that is faster" if self._wait else ""
+        bound = self.error_bound
+        error = "that of each piece's plan" if bound is None else (
+            f"|error| <= {bound:.2g} norm(k) norm(x), over the samples in the frames"
+        )  # fmt: skip
+        if self._problem.arithmetic.exact:
+            error = "none: integers are exact"
+        facts = {
+            "method": self._engine.described(),
+            "latency": f"{self.latency}: output i is given when sample {due} was fed at the latest"
+            + waits,
+            "memory": f"about {self.memory:,} bytes, whatever is fed",
+            "error": error,
+        }
+        lines = [f"Stream {self._named()} -> {self.dtype}", f"  {equation(self._problem)}"]
+        return "\n".join(lines + [f"  {name:<9} {text}" for name, text in facts.items()])
+
+    def _named(self) -> str:
         sizes = "x".join("any" if n is None else str(n) for n in self.shape)
+        problem = self._problem
+        taps = "x".join(map(str, problem.taps.shape))
+        return f"{problem.operation} {problem.dtype} {sizes} with {taps}, {problem.mode}"
+
+    def __repr__(self) -> str:
         return (
-            f"<Stream {self._problem.operation} {self._problem.dtype} {sizes} with "
-            f"{'x'.join(map(str, self._problem.taps.shape))}, {self._problem.mode}; {self.method}, "
-            f"latency {self.latency}, {self.memory:,} bytes>"
+            f"<Stream {self._named()}; {self.method}, latency {self.latency}, "
+            f"{self.memory:,} bytes>"
         )

@@ -6,11 +6,12 @@ import os
 import select
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option, say
+from faltung.cli.common import BOUNDARIES, MODES, kernel_option
 
 READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 
@@ -141,7 +142,8 @@ def stream_command(
         shape, given, taps, axes=axes, boundary=boundary, fill_value=fill, **more, **options
     )
     if explain:
-        say(f"{stream!r}, results {stream.dtype}")
+        with suppress(OSError, AttributeError):  # nobody may listen any more
+            click.echo(stream.explain(), err=True)
     result = ordered(stream.dtype, dtype, result_dtype)
     left = bytearray()
     for block in blocks(given, shape, left):
