@@ -191,7 +191,7 @@ def test_sides_are_rows_then_columns():
 
 
 def test_a_misspelt_family_is_suggested():
-    with pytest.raises(ValueError, match=r"Did you mean gaussian or"):
+    with pytest.raises(ValueError, match=r"Did you mean gaussian:2 or"):
         kernels.get("gausian:2")
     with pytest.raises(ValueError, match=r"Did you mean kirsch\."):
         kernels.get("kirsch.nn")
