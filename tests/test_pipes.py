@@ -116,8 +116,8 @@ def test_results_come_as_soon_as_they_are_known():
     (("-k", "[1]", "--fill-value", "1", "--boundary", "edge"), b"", "goes with --boundary const"),
     (("-k", "sobel.x"), b"", "a kernel of one axis"),
     (("-k", "[1,2]", "--width", "4"), b"", "a kernel of one axis"),
-    (("-k", "[1,2]", "--boundary", "wrap"), b"", "does not know yet"),
-    (("-k", "[1,2,3]", "--latency", "0"), b"", "an int of at least 1"),
+    (("-k", "[1,2]", "--boundary", "wrap"), b"", "--boundary wrap continues"),
+    (("-k", "[1,2,3]", "--latency", "0"), b"", "--latency 0 must be an int of at least 1"),
     (("-k", "[1,1]", "--dtype", "uint8", "--result-dtype", "uint8"), b"\xff\xff", "holds 0 to 255"),
 ])  # fmt: skip
 def test_mistakes_in_pipes_are_one_line(words, data, text):

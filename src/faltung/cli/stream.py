@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from faltung.cli.common import BOUNDARIES, MODES, kernel_option
 
+ARGUMENT = re.compile(
+    r'\b(latency|mode|boundary|missing|overflow|anchor|stride|dilation|fill_value)="?([-\w.]+)"?'
+)
 READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 
 
@@ -138,23 +142,41 @@ def stream_command(
     }
     if result_dtype is not None:
         options["result_dtype"] = dtype_of(result_dtype, "--result-dtype").newbyteorder("=")
-    stream = streaming.stream(
-        shape, given, taps, axes=axes, boundary=boundary, fill_value=fill, **more, **options
-    )
-    if explain:
-        with suppress(OSError, AttributeError):  # nobody may listen any more
-            click.echo(stream.explain(), err=True)
-    result = ordered(stream.dtype, dtype, result_dtype)
     left = bytearray()
-    for block in blocks(given, shape, left):
-        put(stream.feed(block).astype(result, copy=False))
-    put(stream.flush().astype(result, copy=False))
+    with worded():
+        stream = streaming.stream(
+            shape, given, taps, axes=axes, boundary=boundary, fill_value=fill, **more, **options
+        )
+        if explain:
+            with suppress(OSError, AttributeError):  # nobody may listen any more
+                click.echo(stream.explain(), err=True)
+        result = ordered(stream.dtype, dtype, result_dtype)
+        for block in blocks(given, shape, left):
+            put(stream.feed(block).astype(result, copy=False))
+        put(stream.flush().astype(result, copy=False))
     if left:
         size = given.itemsize * int(np.prod([n for n in shape if n is not None], dtype=np.int64))
         raise click.ClickException(
             f"the input ended in the middle of a sample: {len(left)} of {size} bytes are there; "
             "check --dtype, --channels and --width. The results are of what came before."
         )
+
+
+@contextmanager
+def worded() -> Iterator[None]:
+    """Name the command's options in errors, not the arguments that they become.
+
+    >>> with worded():
+    ...     raise ValueError('boundary="wrap" cannot stream')
+    Traceback (most recent call last):
+    ...
+    click.exceptions.ClickException: --boundary wrap cannot stream
+    """
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        text = ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} {m[2]}", str(error))
+        raise click.ClickException(text) from None
 
 
 def dtype_of(text: str, option: str) -> Any:
