@@ -4,6 +4,9 @@ The operator
     convolve, correlate     an input and a kernel to a result
     plan                    the same for every input of one shape and dtype; it explains itself
     stream                  the same for what arrives block by block
+    vjp                     a result, and what takes its gradient back to input and kernel
+    from_matrix             whether a matrix is a convolution; plan.matrix() is the way there
+    learn_kernel            the kernel between what is before and after
     analyse                 what a kernel is like
 
 What surrounds it
@@ -20,7 +23,7 @@ Settings
     calibrate, machine      the figures of this machine that methods are chosen by
 
 Values
-    Plan, Stream, Problem, Cost, Candidate, Report, Row, Analysis, Machine
+    Plan, Stream, Problem, Cost, Candidate, Report, Row, Analysis, Machine, Pullback, Match, Learnt
 
 >>> import faltung
 >>> faltung.convolve([0, 0, 3, 4, 5, 0], [1, 2, 1]).tolist()
@@ -46,8 +49,14 @@ if TYPE_CHECKING:
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
     from faltung.explain import Row as Row
+    from faltung.gradients import Pullback as Pullback
+    from faltung.gradients import vjp as vjp
+    from faltung.learning import Learnt as Learnt
+    from faltung.learning import learn_kernel as learn_kernel
     from faltung.machine import Machine as Machine
     from faltung.machine import calibrate as calibrate
+    from faltung.matrices import Match as Match
+    from faltung.matrices import from_matrix as from_matrix
     from faltung.methods import Cost as Cost
     from faltung.native import get_workers as get_workers
     from faltung.ops import convolve as convolve
@@ -66,6 +75,12 @@ _PLACES = {
     "convolve": "ops",
     "correlate": "ops",
     "plan": "ops",
+    "vjp": "gradients",
+    "Pullback": "gradients",
+    "Match": "matrices",
+    "from_matrix": "matrices",
+    "Learnt": "learning",
+    "learn_kernel": "learning",
     "Plan": "planner",
     "Candidate": "planner",
     "plan_cache": "planner",

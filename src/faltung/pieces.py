@@ -305,9 +305,13 @@ def partitioned(problem: Problem, axis: int, room: int | None) -> tuple[Stretch,
     cut = partitions.best_cut(along.reach + 1, block, dtype.itemsize, table)
 
     def within(_: Problem) -> float:
-        norm = fft.norm_of(problem.taps.array)
         error = partitions.error_bound(cut, fft.eps_of(problem))
-        return error * norm / problem.taps.absolute_sum * math.sqrt(along.reach + 2 * block)
+        return (
+            error
+            * problem.taps.norm
+            / problem.taps.absolute_sum
+            * math.sqrt(along.reach + 2 * block)
+        )
 
     if fft.drowns(problem, within):
         return None
@@ -360,12 +364,12 @@ class Partitioned:
         taps[:: problem.dilation[0]] = np.flip(problem.correlation_taps)
         self._spectra = tuple(Spectra(taps, each, self._dtype) for each in cut)
         self._plain = problem_of_channel(problem, self._dtype)
-        self._doubt = self._doubts(taps)
+        self._doubt = self._doubts()
 
-    def _doubts(self, taps: Array) -> Doubt | None:
+    def _doubts(self) -> Doubt | None:
         if self.problem.tolerance is not None:
             return None
-        gain = fft.norm_of(taps)
+        gain = self.problem.taps.norm
         info = np.finfo(self._dtype)
         noise = fourier.error(2 * max(each.size for each in self.cut), float(info.eps))
         share = self.problem.taps.absolute_sum * fft.QUIET

@@ -124,8 +124,12 @@ def within(problem: Problem) -> float:
     """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
     shape = tiling(problem)
     assert shape is not None
-    norm = norm_of(problem.taps.array)
-    return error_bound(problem) * norm / problem.taps.absolute_sum * math.sqrt(math.prod(shape))
+    return (
+        error_bound(problem)
+        * problem.taps.norm
+        / problem.taps.absolute_sum
+        * math.sqrt(math.prod(shape))
+    )
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -209,7 +213,7 @@ class Tiles:
         self.axes = problem.axes
         self.spectrum = ordered.reshape(spread)
         self.noise = fourier.error(math.prod(shape), eps_of(problem))
-        self.gain = norm_of(taps)
+        self.gain = problem.taps.norm
         self.total = problem.taps.absolute_sum
 
     def __call__(self, x: Array, out: Array, workers: int) -> None:
@@ -296,13 +300,6 @@ class Tiles:
         method = direct if direct.supports(inner).ok else reference
         method.prepare(inner)(source, sums, 1)
         return sums
-
-
-def norm_of(taps: Array) -> float:
-    """Return ``sqrt(sum(abs(taps)**2))``, where the squares leave the range of floats, too."""
-    sizes = np.abs(taps.astype(np.complex128)).ravel()
-    top = float(sizes.max(initial=0))
-    return top * float(np.linalg.norm(sizes / top)) if top else 0.0
 
 
 def usual(samples: Array) -> float:

@@ -95,8 +95,7 @@ def within(problem: Problem) -> float:
     """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
     found = tiling(problem)
     assert found is not None
-    norm = fft.norm_of(problem.taps.array)
-    return error_bound(problem) * norm / problem.taps.absolute_sum * found.side
+    return error_bound(problem) * problem.taps.norm / problem.taps.absolute_sum * found.side
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -226,7 +225,7 @@ class Fused:
         self.problem, self.dtype = problem, dtype
         self.noise = error_bound(problem)
         taps = problem.correlation_taps
-        self.gain = fft.norm_of(taps)
+        self.gain = problem.taps.norm
         self.total = problem.taps.absolute_sum
         self.blocked = Blocked(problem, self._blocks(found), dtype, dtype)
         self.convolved = [
@@ -240,7 +239,7 @@ class Fused:
         laid[tuple(slice(None, None, axis.dilation) for axis in problem.geometry)] = taps
         laid = laid.transpose(np.argsort(problem.axes))
         laid = laid.reshape([axis.reach + 1 for axis in spanned(problem)])
-        doubtful = fft.QUIET / (self.noise * found.side) * (self.total / self.gain)
+        doubtful = fft.QUIET * self.total / (self.noise * self.gain * found.side)
         if problem.tolerance is not None:
             doubtful = math.inf
         self.windows = Windows(laid, found, dtype, doubtful, self._bad, self._plain)
