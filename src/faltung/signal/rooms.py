@@ -334,8 +334,8 @@ def response_of(
         plain = dtype.type(dry * whole)
     if not (np.isfinite(found).all() and np.isfinite(plain)):
         raise ValueError(
-            f"gain={gain}, wet={wet} and dry={dry} make the room louder than {dtype} can hold; "
-            "give less."
+            f"a gain of {gain:g} dB with wet {wet:g} and dry {dry:g} makes the room louder than "
+            f"{dtype} can hold; give less."
         )
     return found, float(plain)
 
