@@ -472,6 +472,10 @@ def test_the_command_takes_pipes(folder):
     Path("got.wav").write_bytes(done.stdout)
     assert cli.run(["reverb", "voice.flac", "room.wav", "-o", "wanted.wav"]) == 0
     assert Path("wanted.wav").read_bytes() == done.stdout
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(words, input=data, stdout=full, stderr=-1, timeout=60)
+        assert done.stderr.startswith(b"faltung: error: standard output: No space left")
     done = subprocess.run([*command, "-", "-", "-o", "x.wav"], capture_output=True, input=b"")
     assert b"standard input can be read only once" in done.stderr
 

@@ -156,4 +156,4 @@ def test_a_full_device_is_named():
         command = [sys.executable, "-m", "faltung", "stream", "-k", "[1]"]
         done = subprocess.run(command, input=bytes(8), stdout=full, stderr=-1, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.startswith(b"faltung: error: standard output: cannot be written (No space")
+    assert done.stderr.startswith(b"faltung: error: standard output: No space")

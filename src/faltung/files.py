@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,3 +37,21 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
         ):
             raise OSError(error.errno, error.strerror, given) from None
         raise
+
+
+@contextmanager
+def naming(name: object) -> Iterator[None]:
+    """Let an error of the system say what it is about, where it does not.
+
+    >>> with naming("standard output"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'standard output'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(name)) from None

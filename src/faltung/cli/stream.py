@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from faltung.cli.common import BOUNDARIES, MODES, kernel_option
+from faltung.files import naming
 
 ARGUMENT = re.compile(
     r'\b(latency|mode|boundary|missing|overflow|anchor|stride|dilation|fill_value)="?([-\w.]+)"?'
@@ -248,12 +249,7 @@ def put(values: Any) -> None:
     number, view = sys.stdout.fileno(), memoryview(values.tobytes())
     while len(view):
         try:
-            view = view[os.write(number, view) :]
+            with naming("standard output"):
+                view = view[os.write(number, view) :]
         except BlockingIOError:
             select.select([], [number], [])
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise click.ClickException(
-                f"standard output: cannot be written ({error.strerror})."
-            ) from None

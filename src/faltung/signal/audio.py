@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from faltung.dtypes import Array
-from faltung.files import replace_whole
+from faltung.files import naming, replace_whole
 from faltung.signal import waves
 
 READ = ("WAV", "WAVEX", "RF64", "FLAC")  # of which it is known whether they are whole
@@ -358,10 +358,12 @@ def write_pipe(out: BinaryIO, blocks: Iterable[Array], info: Info) -> Clipped:
     found = Clipped()
     check_info("standard output", "WAV", info)
     with TemporaryFile() as raw:
-        save("standard output", raw, "WAV", blocks, info, found)
+        with naming(f"a file in {gettempdir()}"):
+            save("standard output", raw, "WAV", blocks, info, found)
         raw.seek(0)
-        copyfileobj(raw, out, waves.COPIED)
-        out.flush()
+        with naming("standard output"):
+            copyfileobj(raw, out, waves.COPIED)
+            out.flush()
     return found
 
 

@@ -11,8 +11,10 @@ import os
 import struct
 from dataclasses import dataclass
 from shutil import copyfileobj
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO
+
+from faltung.files import naming
 
 ORDERS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}
 NEAR = 1 << 13  # bytes around 2**31, 2**32 and 2**64 in which a length is none
@@ -87,8 +89,9 @@ def header_of(raw: BinaryIO) -> Header | None:
 def spooled(raw: BinaryIO) -> BinaryIO:
     """Return what a pipe gives as a file without a name."""
     file: BinaryIO = TemporaryFile()  # noqa: SIM115  (the caller closes it)
-    copyfileobj(raw, file, COPIED)
-    file.seek(0)
+    with naming(f"a file in {gettempdir()}"):
+        copyfileobj(raw, file, COPIED)
+        file.seek(0)
     return file
 
 
@@ -102,8 +105,9 @@ def restated(raw: BinaryIO, header: Header, length: int) -> BinaryIO:
     chunks += struct.pack("<4sI", b"data", 0xFFFFFFFF)
     sizes = struct.pack("<4sIQQQI", b"ds64", 28, 40 + len(chunks) + length, length, 0, 0)
     file: BinaryIO = TemporaryFile()  # noqa: SIM115  (the caller closes it)
-    file.write(struct.pack("<4sI4s", b"RF64", 0xFFFFFFFF, b"WAVE") + sizes + chunks)
     raw.seek(header.place)
-    copyfileobj(raw, file, COPIED)
-    file.seek(0)
+    with naming(f"a file in {gettempdir()}"):
+        file.write(struct.pack("<4sI4s", b"RF64", 0xFFFFFFFF, b"WAVE") + sizes + chunks)
+        copyfileobj(raw, file, COPIED)
+        file.seek(0)
     return file
