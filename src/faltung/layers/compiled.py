@@ -1,0 +1,341 @@
+"""Convolution layers on the compiled pipelines: tables of places, weights in tiles, and calls.
+
+All three sums of a layer are sums over places in one padded buffer: its tables are kept by the
+problem, so that a call only packs the weights. The images of a batch are innermost; the axis before
+them may be strided, then its samples are parted by phase (see :class:`faltung.geometry.Window`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from faltung import native
+from faltung.dtypes import Array
+from faltung.geometry import Phase
+from faltung.layers import reference
+from faltung.layers.memory import compiled, innermost, outermost, run
+from faltung.layers.problem import Conv
+
+MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
+BLOCK = 2048  # samples of a row that one partial sum of the weights' gradient takes, or about so
+# What a sum costs in a tile of so many channels, from 32 registers and from 16
+TILES = {
+    512: {8: 1.0, 6: 1.0, 4: 1.05, 2: 1.3, 1: 2.0},
+    256: {6: 1.0, 4: 1.05, 8: 1.4, 2: 1.4, 1: 2.0},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sums find their samples: see ``pipelines/products.py``.
+
+    Attributes
+    ----------
+    taps, rows : array of int32
+        Where each tap of each channel lies, and where each row begins.
+    group : int
+        How far the groups lie apart.
+    width : int
+        Samples of a row.
+    """
+
+    taps: Array
+    rows: Array
+    group: int
+    width: int
+
+
+def supported(problem: Conv, dtype: np.dtype[np.generic]) -> bool:
+    """Whether the pipelines take a problem: not on old processors, nor from 2 GB on."""
+    lengths = math.prod(w.length + w.stride for w in problem.windows)
+    taps = math.prod(w.n + 2 * w.reach + w.stride for w in problem.windows)
+    most = max(problem.channels, problem.outputs + 8) * problem.images * max(lengths, taps)
+    return compiled(dtype) and most * dtype.itemsize < MOST
+
+
+# ---- buffers -----------------------------------------------------------------------------------
+
+
+def padded_shape(problem: Conv) -> tuple[int, ...]:
+    """Return the shape of the padded input: the phases of the last axis before its samples."""
+    if not problem.windows:
+        return (problem.channels, problem.images)
+    *outer, last = problem.windows
+    phases = (last.stride, last.phase_length)
+    return (problem.channels, *(w.length for w in outer), *phases, problem.images)
+
+
+def padded(problem: Conv, x: Array, slack: int) -> Array:
+    """Return the input as the sums find it, with ``slack`` samples behind it."""
+    if not slack and all(
+        w.stride == 1 and w.before == 0 and w.length == w.n for w in problem.windows[-1:]
+    ) and all(w.before == 0 and w.length == w.n for w in problem.windows):
+        return innermost(x)
+    shape = padded_shape(problem)
+    size = math.prod(shape)
+    buffer = np.zeros(size + slack, x.dtype)
+    target = buffer[:size].reshape(shape)
+    if not problem.windows:
+        target[:] = innermost(x)
+        return buffer
+    windows = problem.windows
+    if any(name != "constant" for name in problem.boundary):
+        x = reference.continued(x, windows, problem.boundary)
+        windows = tuple(w.bare for w in windows)
+    source = innermost(x)
+    here, there = [slice(None)], [slice(None)]
+    for window in windows[:-1]:
+        ends = window.source("constant")
+        here.append(slice(ends.before, ends.before + ends.stop - ends.first))
+        there.append(slice(ends.first, ends.stop))
+    for phase in range(windows[-1].stride):
+        inside, positions = windows[-1].within(phase)
+        target[(*here, phase, inside)] = source[(*there, positions)]
+    return buffer
+
+
+@lru_cache(maxsize=1024)
+def forward_places(problem: Conv) -> Places:
+    """Return where the taps and the rows of a layer lie in its padded input."""
+    shape = padded_shape(problem)
+    steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    each = problem.channels // problem.groups
+    offsets = [[channel * steps[0] for channel in range(each)]]
+    rows = [[0]]
+    width = problem.images
+    for axis, window in enumerate(problem.windows[:-1], 1):
+        offsets.append([steps[axis] * window.dilation * t for t in range(window.taps)])
+        rows.append([steps[axis] * window.stride * i for i in range(window.count)])
+    for window in problem.windows[-1:]:
+        places = map(window.place, range(window.taps))
+        offsets.append([steps[-3] * phase + steps[-2] * at for phase, at in places])
+        width *= window.count
+    return Places(table(offsets), table(rows), each * steps[0], width)
+
+
+def table(offsets: Sequence[Sequence[int]]) -> Array:
+    """Return all sums of one offset from each list, the last list's innermost."""
+    return np.array([sum(each) for each in itertools.product(*offsets)], np.int32)
+
+
+# ---- sums --------------------------------------------------------------------------------------
+
+
+def tile(outputs: int, groups: int) -> int:
+    """Return how many channels a register tile takes: few are computed in vain."""
+    loaded = native.library()
+    assert loaded is not None
+    costs = TILES[8 * loaded.vector]
+    fitting = [t for t in costs if groups == 1 or outputs % t == 0]
+    return min(fitting, key=lambda t: -(-outputs // t) * t * costs[t])
+
+
+def packed(k: Array, groups: int, each: int) -> Array:
+    """Return weights (outputs, taps) as (groups, tiles, taps, channels of a tile)."""
+    outputs = k.shape[0] // groups
+    tiles = -(-outputs // each)
+    k = k.reshape(groups, outputs, -1)
+    if tiles * each != outputs:
+        k = np.concatenate([k, np.zeros((groups, tiles * each - outputs, k.shape[2]), k.dtype)], 1)
+    return np.ascontiguousarray(k.reshape(groups, tiles, each, -1).transpose(0, 1, 3, 2))
+
+
+def products(
+    places: Places, x: Array, k: Array, bias: Array | None, groups: int, relu: bool = False
+) -> Array:
+    """Return the sums (outputs, rows, width) of weights (outputs, taps) over a padded input."""
+    outputs = k.shape[0]
+    each = tile(outputs // groups, groups)
+    weights = packed(k, groups, each)
+    tiles = weights.shape[1]
+    if bias is None:
+        offset = np.zeros((groups, tiles, each), x.dtype)
+    else:
+        offset = packed(bias[:, None], groups, each)[:, :, 0]
+    width = max(places.width, vector(x.dtype))
+    out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
+    work = out.size * weights.shape[2]
+    numbers = (places.group, int(relu))
+    run("products", [x.reshape(-1), weights, offset, places.taps, places.rows], numbers, [out], work)
+    sums = out.reshape(-1, places.rows.size, width)[:outputs]
+    return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
+
+
+def vector(dtype: np.dtype[np.generic]) -> int:
+    """Return how many samples a register holds: no row may be shorter."""
+    loaded = native.library()
+    assert loaded is not None
+    return loaded.vector // dtype.itemsize
+
+
+def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
+    """Return a layer's output."""
+    places = forward_places(problem)
+    laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
+    sums = products(places, laid, k.reshape(k.shape[0], -1), bias, problem.groups, relu)
+    return outermost(sums.reshape(*problem.y_shape[1:], problem.images))
+
+
+# ---- the gradient of the input -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One phase of the input's gradient: its samples, its taps, and where those find it."""
+
+    target: tuple[slice, ...]
+    counts: tuple[int, ...]
+    taps: tuple[tuple[int, ...], ...]
+    places: Places
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """How the gradient of the output is padded, and the phases of the input's.
+
+    ``shape`` is what is computed: the input, or the continued one, where its ends are folded back.
+    """
+
+    padding: tuple[tuple[int, int], ...]
+    shape: tuple[int, ...]
+    folds: bool
+    parts: tuple[Part, ...]
+
+
+@lru_cache(maxsize=1024)
+def backward(problem: Conv) -> Backward:
+    """Return the phases of the input's gradient."""
+    folds = any(name != "constant" for name in problem.boundary)
+    ranges = [
+        (0, w.length) if folds else (w.before, w.before + w.n) for w in problem.windows
+    ]
+    phases = [w.phases(*ends) for w, ends in zip(problem.windows, ranges, strict=True)]
+    padding, lengths = [], []
+    for window, found in zip(problem.windows, phases, strict=True):
+        seen = [(at, at + phase.count) for phase in found for at in phase.outputs]
+        low = min([0, *(first for first, _ in seen)])
+        high = max([window.count, *(stop for _, stop in seen)])
+        padding.append((-low, high - window.count))
+        lengths.append(high - low)
+    each = problem.outputs // problem.groups
+    steps = [problem.images * math.prod(lengths[axis:]) for axis in range(len(lengths) + 1)]
+    parts = []
+    for combination in itertools.product(*phases):
+        offsets = [[channel * steps[0] for channel in range(each)]]
+        rows = [[0]]
+        for axis, (phase, (before, _)) in enumerate(zip(combination, padding, strict=True), 1):
+            offsets.append([steps[axis] * (at + before) for at in phase.outputs])
+            if axis < len(combination):
+                rows.append([steps[axis] * at for at in range(phase.count)])
+        width = problem.images * math.prod(p.count for p in combination[-1:])
+        parts.append(
+            Part(
+                target(combination, problem),
+                tuple(phase.count for phase in combination),
+                tuple(phase.taps for phase in combination),
+                Places(table(offsets), table(rows), each * steps[0], width),
+            )
+        )
+    shape = tuple(high - low for low, high in ranges)
+    return Backward(tuple(padding), shape, folds, tuple(parts))
+
+
+def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
+    """Return where the samples of a phase of each axis stand."""
+    return tuple(
+        slice(phase.first, None, window.stride)
+        for phase, window in zip(phases, problem.windows, strict=True)
+    )
+
+
+def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
+    """Return the gradient of a layer's input."""
+    plan = backward(problem)
+    source = innermost(dy)
+    slack = vector(dy.dtype)
+    padding = ((0, 0), *plan.padding, (0, 0))
+    if any(before or after for before, after in padding) or any(
+        part.places.width < slack for part in plan.parts
+    ):
+        shape = [n + sum(ends) for n, ends in zip(source.shape, padding, strict=True)]
+        buffer = np.zeros(math.prod(shape) + slack, dy.dtype)
+        inside = tuple(
+            slice(before, before + n)
+            for n, (before, _) in zip(source.shape, padding, strict=True)
+        )
+        buffer[: math.prod(shape)].reshape(shape)[inside] = source
+        source = buffer
+    out: Array | None = None
+    for part in plan.parts:
+        if not all(part.taps):  # a stride wider than the kernel leaves samples that go nowhere
+            continue
+        weights = turned(problem, k, part.taps)
+        sums = products(part.places, source, weights, None, problem.groups)
+        sums = sums.reshape(problem.channels, *part.counts, problem.images)
+        if len(plan.parts) == 1:
+            out = sums
+            break
+        if out is None:
+            out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
+        out[(slice(None), *part.target)] = sums
+    if out is None:
+        out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
+    dx = outermost(out)
+    if plan.folds:
+        dx = reference.folded(dx, problem.windows, problem.boundary, problem.x_shape)
+    return dx
+
+
+def turned(problem: Conv, k: Array, taps: Sequence[Sequence[int]]) -> Array:
+    """Return the kernels of some taps as the weights (channels, outputs x taps) of the way back."""
+    groups = problem.groups
+    some = k[np.ix_(range(k.shape[0]), range(k.shape[1]), *taps)] if taps else k
+    some = some.reshape(groups, k.shape[0] // groups, k.shape[1], -1).transpose(0, 2, 1, 3)
+    return some.reshape(problem.channels, -1)
+
+
+# ---- the gradient of the weights ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def blocks(rows: int, width: int) -> int:
+    """Return how many rows one partial sum takes: they divide the rows."""
+    most = max(1, BLOCK // width)
+    return max(d for d in range(1, min(most, rows) + 1) if rows % d == 0)
+
+
+def weight_sums(
+    places: Places, x: Array, dy: Array, groups: int
+) -> Array:
+    """Return the sums (outputs, taps) over rows of a padded input times a gradient.
+
+    ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
+    """
+    outputs, rows, width = dy.shape
+    each = blocks(rows, width)
+    gradient_rows = np.arange(rows, dtype=np.int32) * width
+    out = np.empty((groups, rows // each, outputs // groups, places.taps.size), x.dtype)
+    step = rows * width
+    numbers = (width // vector(x.dtype), each, places.group, step, outputs // groups * step)
+    inputs = [x.reshape(-1), dy.reshape(-1), places.taps, places.rows, gradient_rows]
+    run("weights", inputs, numbers, [out], dy.size * places.taps.size)
+    # one after the other: the order, and so the bits, are those of the shapes
+    return out.sum(axis=1, dtype=np.float64).astype(x.dtype).reshape(outputs, -1)
+
+
+def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
+    """Return the gradient of a layer's kernels."""
+    places = forward_places(problem)
+    wide = vector(x.dtype)
+    source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)
+    slack = -places.width % wide
+    if slack:
+        source = np.concatenate([source, np.zeros((*source.shape[:2], slack), dy.dtype)], 2)
+    laid = padded(problem, x, slack)
+    return weight_sums(places, laid, source, problem.groups).reshape(problem.k_shape)

@@ -1,0 +1,90 @@
+"""How layers lie in memory: the images of a batch innermost.
+
+An array is (images, channels, *space) to whoever reads it, and (channels, *space, images) in
+memory, so that every operation fills its vectors whatever the size of an image. Every function
+of this package takes any memory layout and gives this one; what has it already is not copied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from faltung import native
+from faltung.dtypes import Array
+
+TURNED = 1 << 12  # samples from which turning an array is left to the compiled pipeline
+
+
+def innermost(x: Array) -> Array:
+    """Return an array (images, ...) as (..., images), contiguous: no copy where it lies so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faltung.layers.memory import innermost, outermost
+    >>> x = np.zeros((8, 3, 5, 5))
+    >>> innermost(x).shape
+    (3, 5, 5, 8)
+    >>> np.shares_memory(innermost(outermost(innermost(x))), innermost(x))
+    False
+    >>> laid = outermost(innermost(x))
+    >>> np.shares_memory(innermost(laid), laid)
+    True
+    """
+    turned = np.moveaxis(x, 0, -1)
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
+        return np.ascontiguousarray(turned)
+    name = x.dtype.name
+    if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
+        return np.ascontiguousarray(turned)
+    out = np.empty(turned.shape, x.dtype)
+    images, each = x.shape[0], x.size // x.shape[0]
+    form = native.Form(
+        (each, images, 1), (1, each, x.size), (1, 1, 1),
+        (images, each, 1), (1, images, x.size), (1, 1, 1), (1, 1, 1),
+    )  # fmt: skip
+    call = native.Call("transpose", (name, name, name), form, [], [], x.size)
+    call(native.address(x), native.address(out), native.get_workers())
+    return out
+
+
+def outermost(x: Array) -> Array:
+    """Return an array (..., images) as (images, ...), without a copy."""
+    return np.moveaxis(x, -1, 0)
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Return an array (images, ...) whose images lie innermost."""
+    return outermost(np.empty((*shape[1:], shape[0]), dtype))
+
+
+def run(
+    family: str,
+    inputs: Sequence[Array],
+    numbers: Sequence[int],
+    outputs: Sequence[Array],
+    work: int,
+    variant: native.Variant | None = None,
+) -> None:
+    """Call a pipeline: its inputs, the first of which is flat, its numbers, its outputs."""
+    x, y = inputs[0], outputs[0]
+    name = x.dtype.name
+    form = native.Form(
+        (x.size,), (1,), (1, 1, 1), y.shape[::-1], _steps(y.shape), (1, 1, 1), (1, 1, 1)
+    )
+    call = native.Call(family, variant or (name, name, name), form, inputs[1:], numbers, work)
+    call(native.address(x), native.address(y), native.get_workers(), *outputs[1:])
+
+
+def _steps(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a contiguous array, innermost first, in elements."""
+    return tuple(math.prod(shape[len(shape) - i :]) for i in range(len(shape)))
+
+
+def compiled(dtype: np.dtype[Any]) -> bool:
+    """Whether layers of a dtype have pipelines on this machine."""
+    return (dtype.name,) * 3 in native.variants("products")
