@@ -7,9 +7,21 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import decimate, direct, fused, interpolate, products, separable, sparse, sums
-    from pipelines import transpose, weights
+    from pipelines import (
+        decimate,
+        direct,
+        fused,
+        interpolate,
+        norms,
+        pooling,
+        products,
+        separable,
+        sparse,
+        sums,
+        transpose,
+        weights,
+    )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights)
+    modules = (*operator, products, weights, pooling, norms)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

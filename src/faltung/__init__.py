@@ -9,6 +9,7 @@ What surrounds it
     kernels                 kernels by name, boxes and Gaussians
     image                   pictures: read, filter, write
     signal                  tracks and signals: smooth, shift, match, deconvolve
+    layers                  the operations of convolutional networks, with their gradients
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
+    from faltung import layers as layers
     from faltung import machine as machine
     from faltung import reference as reference
     from faltung import signal as signal
@@ -75,7 +77,16 @@ _PLACES = {
     "get_workers": "native",
     "workers": "settings",
 }
-_MODULES = ("dialects", "geometry", "image", "kernels", "machine", "reference", "signal")
+_MODULES = (
+    "dialects",
+    "geometry",
+    "image",
+    "kernels",
+    "layers",
+    "machine",
+    "reference",
+    "signal",
+)
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 

@@ -54,6 +54,15 @@ def transposed_length(
     return stride * (count - 1) + dilation * (taps - 1) + 1 - before - after
 
 
+def cells(n: int, count: int) -> list[tuple[int, int]]:
+    """Cut ``n`` samples into ``count`` cells of about one length, which may overlap by one.
+
+    >>> cells(5, 3)
+    [(0, 2), (1, 4), (3, 5)]
+    """
+    return [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+
+
 @dataclass(frozen=True)
 class Axis:
     """The geometry along one axis.
@@ -325,6 +334,22 @@ class Window:
         start = self.stride * first + phase - self.before
         length = self.stride * (stop - first)
         return slice(first, stop), slice(start, start + length, self.stride)
+
+    def covered(self, padding: bool) -> NDArray[np.intp]:
+        """Return how many taps of each output lie on samples, or on padding that was asked for."""
+        first = self.stride * np.arange(self.count)[:, None]
+        at = first + self.dilation * np.arange(self.taps) - self.before
+        low, high = (-self.before, self.n + self.after) if padding else (0, self.n)
+        return np.asarray(((at >= low) & (at < high)).sum(axis=1))
+
+    def windows_of(self) -> tuple[int, int, int]:
+        """Return in how many windows a sample lies at most, and the outputs around to look at.
+
+        Sample ``p`` lies in the windows ``(p + before) // stride`` and those before: so many
+        outputs are missing in front, and behind.
+        """
+        parts = -(-self.taps // self.stride)
+        return parts, parts - 1, max(0, (self.n - 1 + self.before) // self.stride + 1 - self.count)
 
     def phases(self, low: int, high: int) -> list[Phase]:
         """Say which outputs the samples ``low`` to ``high`` of the continued input went into.

@@ -73,9 +73,11 @@ def padded_shape(problem: Conv) -> tuple[int, ...]:
 
 def padded(problem: Conv, x: Array, slack: int) -> Array:
     """Return the input as the sums find it, with ``slack`` samples behind it."""
-    if not slack and all(
-        w.stride == 1 and w.before == 0 and w.length == w.n for w in problem.windows[-1:]
-    ) and all(w.before == 0 and w.length == w.n for w in problem.windows):
+    if (
+        not slack
+        and all(w.stride == 1 and w.before == 0 and w.length == w.n for w in problem.windows[-1:])
+        and all(w.before == 0 and w.length == w.n for w in problem.windows)
+    ):
         return innermost(x)
     shape = padded_shape(problem)
     size = math.prod(shape)
@@ -162,7 +164,9 @@ def products(
     out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
     work = out.size * weights.shape[2]
     numbers = (places.group, int(relu))
-    run("products", [x.reshape(-1), weights, offset, places.taps, places.rows], numbers, [out], work)
+    run(
+        "products", [x.reshape(-1), weights, offset, places.taps, places.rows], numbers, [out], work
+    )
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
     return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
 
@@ -212,9 +216,7 @@ class Backward:
 def backward(problem: Conv) -> Backward:
     """Return the phases of the input's gradient."""
     folds = any(name != "constant" for name in problem.boundary)
-    ranges = [
-        (0, w.length) if folds else (w.before, w.before + w.n) for w in problem.windows
-    ]
+    ranges = [(0, w.length) if folds else (w.before, w.before + w.n) for w in problem.windows]
     phases = [w.phases(*ends) for w, ends in zip(problem.windows, ranges, strict=True)]
     padding, lengths = [], []
     for window, found in zip(problem.windows, phases, strict=True):
@@ -266,8 +268,7 @@ def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
         shape = [n + sum(ends) for n, ends in zip(source.shape, padding, strict=True)]
         buffer = np.zeros(math.prod(shape) + slack, dy.dtype)
         inside = tuple(
-            slice(before, before + n)
-            for n, (before, _) in zip(source.shape, padding, strict=True)
+            slice(before, before + n) for n, (before, _) in zip(source.shape, padding, strict=True)
         )
         buffer[: math.prod(shape)].reshape(shape)[inside] = source
         source = buffer
@@ -310,9 +311,7 @@ def blocks(rows: int, width: int) -> int:
     return max(d for d in range(1, min(most, rows) + 1) if rows % d == 0)
 
 
-def weight_sums(
-    places: Places, x: Array, dy: Array, groups: int
-) -> Array:
+def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     """Return the sums (outputs, taps) over rows of a padded input times a gradient.
 
     ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.

@@ -70,11 +70,17 @@ def run(
     work: int,
     variant: native.Variant | None = None,
 ) -> None:
-    """Call a pipeline: its inputs, the first of which is flat, its numbers, its outputs."""
+    """Call a pipeline: its inputs, contiguous, its numbers, its outputs."""
     x, y = inputs[0], outputs[0]
     name = x.dtype.name
     form = native.Form(
-        (x.size,), (1,), (1, 1, 1), y.shape[::-1], _steps(y.shape), (1, 1, 1), (1, 1, 1)
+        x.shape[::-1],
+        _steps(x.shape),
+        (1, 1, 1),
+        y.shape[::-1],
+        _steps(y.shape),
+        (1, 1, 1),
+        (1, 1, 1),
     )
     call = native.Call(family, variant or (name, name, name), form, inputs[1:], numbers, work)
     call(native.address(x), native.address(y), native.get_workers(), *outputs[1:])
@@ -85,6 +91,6 @@ def _steps(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.prod(shape[len(shape) - i :]) for i in range(len(shape)))
 
 
-def compiled(dtype: np.dtype[Any]) -> bool:
+def pipelined(dtype: np.dtype[Any]) -> bool:
     """Whether layers of a dtype have pipelines on this machine."""
     return (dtype.name,) * 3 in native.variants("products")

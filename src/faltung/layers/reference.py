@@ -112,3 +112,34 @@ def _grouped(x: Array, groups: int) -> Array:
 
 def _size(dy: Array) -> int:
     return math.prod(dy.shape[2:])
+
+
+def max_pool(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
+    """Return the greatest sample of each window and the number of its tap, the first of equals."""
+    laid = continued(x, windows, ("constant",) * len(windows), -np.inf)
+    best: Array | None = None
+    for number, (_, place) in enumerate(under(windows)):
+        seen = laid[(..., *place)]
+        if best is None:
+            best, where = seen.copy(), np.zeros_like(seen, tap_type(windows))
+            continue
+        better = (seen > best) | np.isnan(seen)
+        np.copyto(best, seen, where=better)
+        where[better] = number
+    assert best is not None
+    return best, where
+
+
+def max_pool_gradient(dy: Array, where: Array, windows: Sequence[Window]) -> Array:
+    """Return the gradient of the samples: each window's goes to its greatest one."""
+    lengths = [w.length for w in windows]
+    laid = np.zeros((*dy.shape[:2], *lengths), dy.dtype)
+    for number, (_, place) in enumerate(under(windows)):
+        laid[(..., *place)] += np.where(where == number, dy, dy.dtype.type(0))
+    shape = [w.n for w in windows]
+    return folded(laid, windows, ("constant",) * len(windows), shape)
+
+
+def tap_type(windows: Sequence[Window]) -> np.dtype[np.generic]:
+    """Return the dtype that numbers the taps of a window."""
+    return np.dtype("uint8" if math.prod(w.taps for w in windows) <= 255 else "int32")
