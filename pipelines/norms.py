@@ -1,9 +1,9 @@
 """Normalisation over images and positions: moments, the layer itself, and the way back.
 
 Samples are ``[m, b, c]``: blocks ``b`` of ``m`` samples of channel ``c``, a whole number of
-vectors each. A channel's normalisation is ``scale[c] * (x - centre[c]) + shift[c]``; with ``relu`` what is below
-0 becomes 0, and the way back knows from ``x`` where that was. Sums are by block: what blocks there
-are depends on the shapes alone.
+vectors each. A channel's normalisation is ``scale[c] * (x - centre[c]) + shift[c]``; with ``relu``
+what is below 0 becomes 0, and the way back knows from ``x`` where that was. Sums are by block: what
+blocks there are depends on the shapes alone.
 
 ``moments``  sum of a block, and sum of squares about the block's own mean
 ``apply``    the layer

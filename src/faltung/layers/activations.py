@@ -66,7 +66,7 @@ def elu(x: Any, alpha: float = 1.0) -> Array:
 
 
 def elu_gradient(dy: Any, y: Any, alpha: float = 1.0) -> Array:
-    """Return the gradient of :func:`elu` from its output: ``y + alpha`` where that is not above 0."""
+    """Return the gradient of :func:`elu` from its output: ``y + alpha`` where not above 0."""
     dy, y = _both(dy, y)
     return np.where(y > 0, dy, dy * (y + y.dtype.type(_positive("alpha", alpha))))
 

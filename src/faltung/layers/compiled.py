@@ -19,7 +19,7 @@ from faltung import native
 from faltung.dtypes import Array
 from faltung.geometry import Phase
 from faltung.layers import reference
-from faltung.layers.memory import compiled, innermost, outermost, run
+from faltung.layers.memory import innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
@@ -56,7 +56,7 @@ def supported(problem: Conv, dtype: np.dtype[np.generic]) -> bool:
     lengths = math.prod(w.length + w.stride for w in problem.windows)
     taps = math.prod(w.n + 2 * w.reach + w.stride for w in problem.windows)
     most = max(problem.channels, problem.outputs + 8) * problem.images * max(lengths, taps)
-    return compiled(dtype) and most * dtype.itemsize < MOST
+    return pipelined(dtype) and most * dtype.itemsize < MOST
 
 
 # ---- buffers -----------------------------------------------------------------------------------
@@ -164,9 +164,8 @@ def products(
     out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
     work = out.size * weights.shape[2]
     numbers = (places.group, int(relu))
-    run(
-        "products", [x.reshape(-1), weights, offset, places.taps, places.rows], numbers, [out], work
-    )
+    inputs = [x.reshape(-1), weights, offset, places.taps, places.rows]
+    run("products", inputs, numbers, [out], work)
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
     return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers.memory import compiled, innermost, outermost, run
+from faltung.layers.memory import innermost, outermost, pipelined, run
 from faltung.layers.problem import check_shape, floats
 
 BLOCK = 4096  # samples of a channel that one partial sum takes, or about so
@@ -242,7 +242,7 @@ def _blocks(rows: Array) -> tuple[int, int, int]:
 
 def _has_pipeline(rows: Array) -> bool:
     whole = rows.shape[1] % _vector(rows) == 0
-    return compiled(rows.dtype) and whole and 0 < rows.nbytes < 2**31
+    return pipelined(rows.dtype) and whole and 0 < rows.nbytes < 2**31
 
 
 def _run(part: str, inputs: list[Array], numbers: tuple[int, ...], out: Array) -> None:

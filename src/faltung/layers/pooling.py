@@ -12,8 +12,7 @@ import numpy as np
 from faltung.dtypes import Array
 from faltung.geometry import Window, cells
 from faltung.layers import compiled, reference
-from faltung.layers.memory import compiled as has_pipelines
-from faltung.layers.memory import innermost, outermost, run
+from faltung.layers.memory import innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv, Ints, Padding, check_shape, floats, per_axis, windows
 
 
@@ -156,7 +155,7 @@ def max_pool_gradient(
 
 def _has_pipeline(x: Array, found: Sequence[Window]) -> bool:
     small = math.prod(w.taps for w in found) <= 255
-    return 1 <= len(found) <= 2 and small and has_pipelines(x.dtype) and x.nbytes < 2**30
+    return 1 <= len(found) <= 2 and small and pipelined(x.dtype) and x.nbytes < 2**30
 
 
 def _pair(found: Sequence[Window]) -> tuple[Window, Window]:
