@@ -79,12 +79,13 @@ def greatest(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     taps = hl.RDom([(0, width), (0, height)], "taps")
     best, out = hl.Func("best"), hl.Func("pooling")
     value = inp[n, x * sx + taps[0] * dx, y * sy + taps[1] * dy, c]
-    best[n, x, y, c] = (hl.cast(kind, hl.f32(float("-inf"))), hl.cast(hl.UInt(8), 0))
-    so_far, at = best[n, x, y, c][0], best[n, x, y, c][1]
+    # the tap first: Halide may store the parts of an update one after the other
+    best[n, x, y, c] = (hl.cast(hl.UInt(8), 0), hl.cast(kind, hl.f32(float("-inf"))))
+    at, so_far = best[n, x, y, c][0], best[n, x, y, c][1]
     better = hl.strict_float(value > so_far) | hl.is_nan(hl.strict_float(value))
     here = hl.cast(hl.UInt(8), taps[0] + width * taps[1])
-    best[n, x, y, c] = (hl.select(better, value, so_far), hl.select(better, here, at))
-    out[n, x, y, c] = (best[n, x, y, c][0], best[n, x, y, c][1])
+    best[n, x, y, c] = (hl.select(better, here, at), hl.select(better, value, so_far))
+    out[n, x, y, c] = (best[n, x, y, c][1], best[n, x, y, c][0])
 
     results = out.output_buffers()
     for buffer in (inp, *results):

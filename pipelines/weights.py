@@ -1,6 +1,7 @@
 """The gradient of a layer's weights: sums over images and positions of input times gradient.
 
-``out[k, o, b] = sum_m,r input[base[r] + places[k] + m] * gradient[rows[r] + o * step + m]`` over the rows ``r`` of block ``b``, for each of a number of groups. The tables are those of
+``out[k, o, b] = sum_m,r input[base[r] + places[k] + m] * gradient[rows[r] + o * step + m]`` over
+the rows ``r`` of block ``b``, for each of a number of groups. The tables are those of
 ``pipelines.products``. Rows are whole vectors long: who cuts them fills the gradient with zeros.
 What blocks there are depends on the shapes alone, so that the sum over them, which the caller
 takes in order, has the same bits for any number of threads.
