@@ -51,6 +51,7 @@ class Places:
     width: int
 
 
+@lru_cache(maxsize=1024)
 def supported(problem: Conv, dtype: np.dtype[np.generic]) -> bool:
     """Whether the pipelines take a problem: not on old processors, nor from 2 GB on."""
     lengths = math.prod(w.length + w.stride for w in problem.windows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.layers import compiled, reference
-from faltung.layers.memory import outermost
+from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import (
     Boundary,
     Conv,
@@ -213,7 +213,7 @@ def bias_gradient(dy: Any) -> Array:
     Returns
     -------
     array (outputs,)
-        Summed in float64.
+        Summed pairwise.
 
     Examples
     --------
@@ -223,9 +223,7 @@ def bias_gradient(dy: Any) -> Array:
     [10.0, 10.0, 10.0]
     """
     dy = floats("dy", dy)
-    axes = (*range(1, dy.ndim - 1), dy.ndim - 1)
-    turned = np.moveaxis(dy, 0, -1)
-    return turned.sum(axis=axes, dtype=np.float64).astype(dy.dtype)
+    return np.asarray(innermost(dy).reshape(dy.shape[1], -1).sum(axis=1))
 
 
 def conv_transposed(
@@ -310,20 +308,46 @@ def dense(x: Any, w: Any, bias: Any = None, *, relu: bool = False) -> Array:
     >>> layers.dense([[1.0, 2.0]], [[1.0, 1.0], [0.0, -1.0]], [0.5, 0.0], relu=True).tolist()
     [[3.5, 0.0]]
     """
-    x = floats("x", x)
-    if x.ndim != 2:
-        raise ValueError(f"a dense layer's input is (images, inputs); got {x.shape}. Flatten it.")
-    return conv(x, w, bias, relu=relu)
+    x, w = _dense_checked(x, w, "x")
+    y = w @ innermost(x)
+    if bias is not None:
+        bias = floats("bias", bias, x.dtype)
+        check_shape("bias", bias, (w.shape[0],))
+        y += bias[:, None]
+    return outermost(np.maximum(y, 0, out=y) if relu else y)
 
 
 def dense_input_gradient(dy: Any, w: Any) -> Array:
     """Return the gradient of :func:`dense` with respect to its input, ``dy @ w``."""
-    return conv_input_gradient(dy, w, ())
+    dy, w = _dense_checked(dy, w, "dy")
+    return outermost(w.T @ innermost(dy))
 
 
 def dense_weight_gradient(x: Any, dy: Any) -> Array:
     """Return the gradient of :func:`dense` with respect to its weights, ``dy.T @ x``."""
-    return conv_weight_gradient(x, dy, ())
+    x = floats("x", x)
+    dy = floats("dy", dy, x.dtype)
+    if x.ndim != 2 or dy.ndim != 2 or len(x) != len(dy):
+        raise ValueError(
+            f"an input {x.shape} and a gradient {dy.shape} do not fit: they are (images, inputs) "
+            f"and (images, outputs)."
+        )
+    return np.asarray(innermost(dy) @ innermost(x).T)
+
+
+def _dense_checked(x: Any, w: Any, name: str) -> tuple[Array, Array]:
+    """Return a dense layer's input, or its output's gradient, and its weights."""
+    x = floats(name, x)
+    w = floats("w", w, x.dtype)
+    if x.ndim != 2:
+        raise ValueError(f"{name} has shape {x.shape}; it must be (images, features). Flatten it.")
+    axis = 1 if name == "x" else 0
+    if w.ndim != 2 or w.shape[axis] != x.shape[1]:
+        raise ValueError(
+            f"{name} {x.shape} and weights {w.shape} do not fit: they are (images, features) and "
+            f"(outputs, inputs)."
+        )
+    return x, w
 
 
 def flatten(x: Any) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,35 +63,32 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     return outermost(np.empty((*shape[1:], shape[0]), dtype))
 
 
+NAMES = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
+
+
 def run(
     family: str,
     inputs: Sequence[Array],
     numbers: Sequence[int],
     outputs: Sequence[Array],
     work: int,
-    variant: native.Variant | None = None,
+    part: str | None = None,
 ) -> None:
-    """Call a pipeline: its inputs, contiguous, its numbers, its outputs."""
+    """Call a pipeline, or a part of one: its inputs, contiguous, its numbers, its outputs."""
     x, y = inputs[0], outputs[0]
-    name = x.dtype.name
-    form = native.Form(
-        x.shape[::-1],
-        _steps(x.shape),
-        (1, 1, 1),
-        y.shape[::-1],
-        _steps(y.shape),
-        (1, 1, 1),
-        (1, 1, 1),
-    )
-    call = native.Call(family, variant or (name, name, name), form, inputs[1:], numbers, work)
+    name = NAMES[x.dtype]
+    form = native.Form(*_form(x.shape), (1, 1, 1), *_form(y.shape), (1, 1, 1), (1, 1, 1))
+    call = native.Call(family, (name, part or name, name), form, inputs[1:], numbers, work)
     call(native.address(x), native.address(y), native.get_workers(), *outputs[1:])
 
 
-def _steps(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the strides of a contiguous array, innermost first, in elements."""
-    return tuple(math.prod(shape[len(shape) - i :]) for i in range(len(shape)))
+@lru_cache(maxsize=1024)
+def _form(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return shape and strides of a contiguous array, innermost first, in elements."""
+    return shape[::-1], tuple(math.prod(shape[len(shape) - i :]) for i in range(len(shape)))
 
 
+@cache
 def pipelined(dtype: np.dtype[Any]) -> bool:
     """Whether layers of a dtype have pipelines on this machine."""
-    return (dtype.name,) * 3 in native.variants("products")
+    return dtype in NAMES and (NAMES[dtype],) * 3 in native.variants("products")

@@ -247,8 +247,7 @@ def _has_pipeline(rows: Array) -> bool:
 
 def _run(part: str, inputs: list[Array], numbers: tuple[int, ...], out: Array) -> None:
     """Call a pipeline on blocks."""
-    variant = (out.dtype.name, part, out.dtype.name)
-    run("norms", inputs, numbers, [out], inputs[0].size, variant)
+    run("norms", inputs, numbers, [out], inputs[0].size, part)
 
 
 def _apply(

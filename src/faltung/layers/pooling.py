@@ -171,8 +171,7 @@ def _four(x: Array, images: int) -> Array:
 def _run(
     source: Array, inputs: Sequence[Array], numbers: Sequence[int], outputs: Any, way: str
 ) -> None:
-    variant = (source.dtype.name, way, source.dtype.name)
-    run("pooling", (source, *inputs), numbers, outputs, 4 * source.size, variant)
+    run("pooling", (source, *inputs), numbers, outputs, 4 * source.size, way)
 
 
 # ---- averages ----------------------------------------------------------------------------------

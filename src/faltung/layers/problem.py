@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from faltung.geometry import Window, default_anchor, transposed_length
 Ints = int | Sequence[int]
 Padding = Literal["same", "valid"] | int | Sequence[int] | Sequence[tuple[int, int]]
 Boundary = str | Sequence[str]
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,29 @@ class Conv:
     windows: tuple[Window, ...]
     boundary: tuple[str, ...]
 
-    @property
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.images, self.channels, self.outputs, self.groups, self.windows))
+
+    def __hash__(self) -> int:
+        return self._hash  # looked up several times a call
+
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """Shape of the input."""
         return (self.images, self.channels, *(w.n for w in self.windows))
 
-    @property
+    @cached_property
     def k_shape(self) -> tuple[int, ...]:
         """Shape of the kernels."""
         return (self.outputs, self.channels // self.groups, *(w.taps for w in self.windows))
 
-    @property
+    @cached_property
     def y_shape(self) -> tuple[int, ...]:
         """Shape of the output."""
         return (self.images, self.outputs, *(w.count for w in self.windows))
 
-    @property
+    @cached_property
     def multiply_adds(self) -> int:
         """Number of multiplications that the definition asks for."""
         return math.prod(self.y_shape) * math.prod(self.k_shape[1:])
@@ -62,9 +70,12 @@ class Conv:
 def floats(name: str, array: Any, dtype: np.dtype[Any] | None = None) -> Array:
     """Return an array of float32 or float64; float16 becomes float32, integers float64."""
     found = np.asarray(array)
+    if found.dtype in FLOATS and dtype in (None, found.dtype):
+        return found
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {found.dtype}; layers take real numbers.")
-    wanted = dtype or np.dtype("float32" if found.dtype in ("float16", "float32") else "float64")
+    small = found.dtype.kind == "f" and found.dtype.itemsize <= 4
+    wanted = dtype or FLOATS[not small]
     return found.astype(wanted, copy=False)
 
 
