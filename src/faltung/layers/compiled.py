@@ -24,11 +24,12 @@ from faltung.layers.problem import Conv
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
 BLOCK = 2048  # samples of a row that one partial sum of the weights' gradient takes, or about so
-# What a sum costs in a tile of so many channels, from 32 registers and from 16
+# What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
-    512: {8: 1.0, 6: 1.0, 4: 1.05, 2: 1.3, 1: 2.0},
-    256: {6: 1.0, 4: 1.05, 8: 1.4, 2: 1.4, 1: 2.0},
+    512: {8: (1.0, 3), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
+    256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
 }
+CLIPPED = 4  # vectors of images from which on a position is a row of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,11 @@ class Places:
     Attributes
     ----------
     taps, rows : array of int32
-        Where each tap of each channel lies, and where each row begins.
+        Where each tap of each channel lies, the channels innermost, and where each row begins.
+    spans : array of int32 (rows, 4)
+        The taps that a row takes of each run: the first, and how many; and the same of the runs.
+    run : int
+        Taps of a run.
     group : int
         How far the groups lie apart.
     width : int
@@ -47,8 +52,74 @@ class Places:
 
     taps: Array
     rows: Array
+    spans: Array
+    run: int
     group: int
     width: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """What sums find along one axis: the taps' offsets and the outputs' positions, of ``n``."""
+
+    offsets: tuple[int, ...]
+    positions: tuple[int, ...]
+    n: int
+
+    def inside(self) -> list[tuple[int, int]]:
+        """Return, of each output, the first tap that lies inside, and how many do."""
+        found = []
+        for at in self.positions:
+            good = [t for t, offset in enumerate(self.offsets) if 0 <= at + offset < self.n]
+            found.append((good[0] if good else 0, len(good)))
+        return found
+
+
+def clipped(lines: Sequence[Line], channels: int, images: int) -> Places:
+    """Return the places where nothing is padded: each position takes the taps inside."""
+    lines = [Line((0,), (0,), 1)] * (2 - len(lines)) + list(lines)
+    down, across = lines
+    step = images * across.n
+    area = step * down.n
+    taps = table(
+        [
+            [step * offset for offset in down.offsets],
+            [images * offset for offset in across.offsets],
+            [area * channel for channel in range(channels)],
+        ]
+    )
+    rows = table([[step * at for at in down.positions], [images * at for at in across.positions]])
+    spans = [
+        (channels * first, channels * count, *runs)
+        for runs, (first, count) in itertools.product(down.inside(), across.inside())
+    ]
+    ordered = np.array(spans, np.int32)
+    run = channels * len(across.offsets)
+    return Places(taps, rows, ordered, run, channels * area, images)
+
+
+def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: int) -> Places:
+    """Return the places where every row takes all the taps."""
+    taps = table(offsets)
+    spans = np.zeros((rows.size, 4), np.int32)
+    spans[:, 1], spans[:, 3] = taps.size, 1
+    return Places(taps, rows, spans, taps.size, group, width)
+
+
+def clips(problem: Conv, itemsize: int) -> bool:
+    """Whether there are images enough to take each position for itself, without padding."""
+    loaded = native.library()
+    assert loaded is not None
+    plain = all(name == "constant" for name in problem.boundary)
+    vectors, rest = divmod(problem.images * itemsize, loaded.vector)
+    return plain and 1 <= len(problem.windows) <= 2 and rest == 0 and vectors >= CLIPPED
+
+
+def bare(problem: Conv) -> bool:
+    """Whether the sums find their samples in the input as it is."""
+    return all(w.before == 0 and w.length == w.n for w in problem.windows) and all(
+        w.stride == 1 for w in problem.windows[-1:]
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -74,11 +145,7 @@ def padded_shape(problem: Conv) -> tuple[int, ...]:
 
 def padded(problem: Conv, x: Array, slack: int) -> Array:
     """Return the input as the sums find it, with ``slack`` samples behind it."""
-    if (
-        not slack
-        and all(w.stride == 1 and w.before == 0 and w.length == w.n for w in problem.windows[-1:])
-        and all(w.before == 0 and w.length == w.n for w in problem.windows)
-    ):
+    if not slack and bare(problem):
         return innermost(x)
     shape = padded_shape(problem)
     size = math.prod(shape)
@@ -109,8 +176,7 @@ def forward_places(problem: Conv) -> Places:
     shape = padded_shape(problem)
     steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     each = problem.channels // problem.groups
-    offsets = [[channel * steps[0] for channel in range(each)]]
-    rows = [[0]]
+    offsets, rows = [], [[0]]
     width = problem.images
     for axis, window in enumerate(problem.windows[:-1], 1):
         offsets.append([steps[axis] * window.dilation * t for t in range(window.taps)])
@@ -119,7 +185,22 @@ def forward_places(problem: Conv) -> Places:
         places = map(window.place, range(window.taps))
         offsets.append([steps[-3] * phase + steps[-2] * at for phase, at in places])
         width *= window.count
-    return Places(table(offsets), table(rows), each * steps[0], width)
+    offsets.append([channel * steps[0] for channel in range(each)])
+    return unclipped(offsets, table(rows), each * steps[0], width)
+
+
+@lru_cache(maxsize=1024)
+def clipped_places(problem: Conv) -> Places:
+    """Return where they lie in the input itself."""
+    lines = [
+        Line(
+            tuple(w.dilation * t - w.before for t in range(w.taps)),
+            tuple(w.stride * i for i in range(w.count)),
+            w.n,
+        )
+        for w in problem.windows
+    ]
+    return clipped(lines, problem.channels // problem.groups, problem.images)
 
 
 def table(offsets: Sequence[Sequence[int]]) -> Array:
@@ -130,13 +211,19 @@ def table(offsets: Sequence[Sequence[int]]) -> Array:
 # ---- sums --------------------------------------------------------------------------------------
 
 
-def tile(outputs: int, groups: int) -> int:
-    """Return how many channels a register tile takes: few are computed in vain."""
+def tile(outputs: int, groups: int, vectors: int) -> int:
+    """Return how many channels a register tile takes: little is computed in vain."""
     loaded = native.library()
     assert loaded is not None
-    costs = TILES[8 * loaded.vector]
-    fitting = [t for t in costs if groups == 1 or outputs % t == 0]
-    return min(fitting, key=lambda t: -(-outputs // t) * t * costs[t])
+    tiles = TILES[8 * loaded.vector]
+
+    def cost(channels: int) -> float:
+        each, wide = tiles[channels]
+        wide = wide if vectors >= wide else 1
+        spent = -(-outputs // channels) * channels * -(-vectors // wide) * wide
+        return spent * each * (1 + (wide == 1) * 2 / channels)
+
+    return min((t for t in tiles if groups == 1 or outputs % t == 0), key=cost)
 
 
 def packed(k: Array, groups: int, each: int) -> Array:
@@ -154,7 +241,7 @@ def products(
 ) -> Array:
     """Return the sums (outputs, rows, width) of weights (outputs, taps) over a padded input."""
     outputs = k.shape[0]
-    each = tile(outputs // groups, groups)
+    each = tile(outputs // groups, groups, places.width // vector(x.dtype))
     weights = packed(k, groups, each)
     tiles = weights.shape[1]
     if bias is None:
@@ -164,8 +251,8 @@ def products(
     width = max(places.width, vector(x.dtype))
     out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
     work = out.size * weights.shape[2]
-    numbers = (places.group, int(relu))
-    inputs = [x.reshape(-1), weights, offset, places.taps, places.rows]
+    numbers = (places.run, places.group, int(relu))
+    inputs = [x.reshape(-1), weights, offset, places.taps, places.rows, places.spans]
     run("products", inputs, numbers, [out], work)
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
     return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
@@ -180,9 +267,13 @@ def vector(dtype: np.dtype[np.generic]) -> int:
 
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
     """Return a layer's output."""
-    places = forward_places(problem)
-    laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
-    sums = products(places, laid, k.reshape(k.shape[0], -1), bias, problem.groups, relu)
+    if clips(problem, x.itemsize) and not bare(problem):
+        places, laid = clipped_places(problem), innermost(x)
+    else:
+        places = forward_places(problem)
+        laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
+    weights = np.moveaxis(k, 1, -1).reshape(k.shape[0], -1)
+    sums = products(places, laid, weights, bias, problem.groups, relu)
     return outermost(sums.reshape(*problem.y_shape[1:], problem.images))
 
 
@@ -213,8 +304,8 @@ class Backward:
 
 
 @lru_cache(maxsize=1024)
-def backward(problem: Conv) -> Backward:
-    """Return the phases of the input's gradient."""
+def backward(problem: Conv, clip: bool) -> Backward:
+    """Return the phases of the input's gradient, with its places in the padded gradient or not."""
     folds = any(name != "constant" for name in problem.boundary)
     ranges = [(0, w.length) if folds else (w.before, w.before + w.n) for w in problem.windows]
     phases = [w.phases(*ends) for w, ends in zip(problem.windows, ranges, strict=True)]
@@ -223,25 +314,35 @@ def backward(problem: Conv) -> Backward:
         seen = [(at, at + phase.count) for phase in found for at in phase.outputs]
         low = min([0, *(first for first, _ in seen)])
         high = max([window.count, *(stop for _, stop in seen)])
+        if clip:
+            low, high = 0, window.count
         padding.append((-low, high - window.count))
         lengths.append(high - low)
     each = problem.outputs // problem.groups
     steps = [problem.images * math.prod(lengths[axis:]) for axis in range(len(lengths) + 1)]
     parts = []
     for combination in itertools.product(*phases):
-        offsets = [[channel * steps[0] for channel in range(each)]]
-        rows = [[0]]
-        for axis, (phase, (before, _)) in enumerate(zip(combination, padding, strict=True), 1):
-            offsets.append([steps[axis] * (at + before) for at in phase.outputs])
-            if axis < len(combination):
-                rows.append([steps[axis] * at for at in range(phase.count)])
-        width = problem.images * math.prod(p.count for p in combination[-1:])
+        if clip:
+            lines = [
+                Line(phase.outputs, tuple(range(phase.count)), window.count)
+                for phase, window in zip(combination, problem.windows, strict=True)
+            ]
+            places = clipped(lines, each, problem.images)
+        else:
+            offsets, rows = [], [[0]]
+            for axis, (phase, (before, _)) in enumerate(zip(combination, padding, strict=True), 1):
+                offsets.append([steps[axis] * (at + before) for at in phase.outputs])
+                if axis < len(combination):
+                    rows.append([steps[axis] * at for at in range(phase.count)])
+            offsets.append([channel * steps[0] for channel in range(each)])
+            width = problem.images * math.prod(p.count for p in combination[-1:])
+            places = unclipped(offsets, table(rows), each * steps[0], width)
         parts.append(
             Part(
                 target(combination, problem),
                 tuple(phase.count for phase in combination),
                 tuple(phase.taps for phase in combination),
-                Places(table(offsets), table(rows), each * steps[0], width),
+                places,
             )
         )
     shape = tuple(high - low for low, high in ranges)
@@ -258,7 +359,8 @@ def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
 
 def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
     """Return the gradient of a layer's input."""
-    plan = backward(problem)
+    unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
+    plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
     source = innermost(dy)
     slack = vector(dy.dtype)
     padding = ((0, 0), *plan.padding, (0, 0))
@@ -297,7 +399,8 @@ def turned(problem: Conv, k: Array, taps: Sequence[Sequence[int]]) -> Array:
     """Return the kernels of some taps as the weights (channels, outputs x taps) of the way back."""
     groups = problem.groups
     some = k[np.ix_(range(k.shape[0]), range(k.shape[1]), *taps)] if taps else k
-    some = some.reshape(groups, k.shape[0] // groups, k.shape[1], -1).transpose(0, 2, 1, 3)
+    # groups, outputs, channels, taps to groups, channels, taps, outputs
+    some = some.reshape(groups, k.shape[0] // groups, k.shape[1], -1).transpose(0, 2, 3, 1)
     return some.reshape(problem.channels, -1)
 
 
@@ -337,4 +440,6 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     if slack:
         source = np.concatenate([source, np.zeros((*source.shape[:2], slack), dy.dtype)], 2)
     laid = padded(problem, x, slack)
-    return weight_sums(places, laid, source, problem.groups).reshape(problem.k_shape)
+    sums = weight_sums(places, laid, source, problem.groups)
+    outputs, channels, *taps = problem.k_shape
+    return np.moveaxis(sums.reshape(outputs, *taps, channels), -1, 1)
