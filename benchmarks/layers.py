@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait count as processor time
+
 import numpy as np
 from steps import LeNet, ThreeBlocks, torch_step
 

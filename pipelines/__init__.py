@@ -20,8 +20,9 @@ def families() -> dict[str, ModuleType]:
         sums,
         transpose,
         weights,
+        winograd,
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms)
+    modules = (*operator, products, weights, pooling, norms, winograd)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -342,3 +342,41 @@ print(repr(float(np.vdot(x, dx))), repr(float(np.vdot(k, dk))), repr(float(np.vd
         first, second, third = map(float, done.stdout.split())
         assert first == pytest.approx(third, rel=1e-12)
         assert second == pytest.approx(third, rel=1e-12)
+
+
+WINOGRAD = [
+    ((64, 12, 4, 4), (12, 12, 3, 3), 1),
+    ((70, 16, 5, 3), (13, 16, 3, 3), 1),
+    ((64, 20, 7, 10), (15, 20, 3, 3), ((2, 0), (0, 1))),
+]
+
+
+@pytest.mark.parametrize(("x_shape", "k_shape", "padding"), WINOGRAD)
+def test_fewer_multiplications_stay_within_their_error(x_shape, k_shape, padding):
+    from faltung.layers import reference, winograd
+
+    problem = conv_problem(x_shape, k_shape, padding=padding)
+    rng = np.random.default_rng(0)
+    x, k = rng.standard_normal(x_shape), rng.standard_normal(k_shape)
+    bias = rng.standard_normal(k_shape[0])
+    y = reference.conv(problem, x, k)
+    dy = rng.standard_normal(y.shape)
+    small, weights, above = (a.astype(np.float32) for a in (x, k, dy))
+    if not winograd.supported(problem, small):
+        pytest.skip("there is no pipeline here")
+    unit = np.finfo(np.float32).eps * reference.conv(problem, np.abs(x), np.abs(k)).max()
+    got = layers.conv(small, weights, bias.astype(np.float32), padding=padding, relu=True)
+    wanted = np.maximum(y + bias[:, None, None], 0)
+    assert 0 < np.abs(got - wanted).max() <= winograd.ERROR * unit
+    unit = np.finfo(np.float32).eps * reference.input_gradient(problem, np.abs(dy), np.abs(k)).max()
+    got = layers.conv_input_gradient(above, weights, x_shape[2:], padding=padding)
+    assert np.abs(got - reference.input_gradient(problem, dy, k)).max() <= winograd.ERROR * unit
+
+
+def test_what_is_not_finite_stays_under_its_taps():
+    x = np.zeros((64, 12, 9, 9), np.float32)
+    x[3, 1, 2, 2], x[9, 0, 5, 5] = np.nan, np.inf
+    y = layers.conv(x, np.ones((12, 12, 3, 3), np.float32), padding=1)
+    assert np.isnan(y).sum() == np.isinf(y).sum() == 12 * 9
+    assert np.isnan(y[3, :, 1:4, 1:4]).all()
+    assert np.isinf(y[9, :, 4:7, 4:7]).all()

@@ -18,7 +18,7 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.geometry import Phase
-from faltung.layers import reference
+from faltung.layers import reference, winograd
 from faltung.layers.memory import innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 
@@ -267,6 +267,12 @@ def vector(dtype: np.dtype[np.generic]) -> int:
 
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
     """Return a layer's output."""
+    if winograd.supported(problem, x):
+        down, across = problem.windows
+        places = (down.before, across.before), (down.count, across.count)
+        y = winograd.correlated(x, k, *places, bias, relu)
+        if y is not None:
+            return y
     if clips(problem, x.itemsize) and not bare(problem):
         places, laid = clipped_places(problem), innermost(x)
     else:
@@ -359,6 +365,13 @@ def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
 
 def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
     """Return the gradient of a layer's input."""
+    if winograd.supported(problem, dy):
+        down, across = problem.windows
+        flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+        before = down.reach - down.before, across.reach - across.before
+        dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
+        if dx is not None:
+            return dx
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
     plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
     source = innermost(dy)
