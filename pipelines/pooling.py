@@ -44,10 +44,14 @@ def schedule(
     conditions: list[hl.Expr],
     vec: int,
     tasks: hl.Param,
+    pairs: bool = False,
 ) -> list[hl.Expr]:
-    """Vectorise over images where there are enough, for each condition; return all conditions."""
-    n, y, c = out.args()[0], out.args()[2], out.args()[3]
-    task, tile, no, ni = (hl.Var(v) for v in ("task", "tile", "no", "ni"))
+    """Vectorise over images where there are enough, for each condition; return all conditions.
+
+    With ``pairs``, two neighbours are computed at once under the first of them.
+    """
+    n, x, y, c = out.args()
+    task, tile, no, ni, xo, xi = (hl.Var(v) for v in ("task", "tile", "no", "ni", "xo", "xi"))
     inner.compute_at(out, no)
     always = result.dim(0).extent() >= 1
     cases = [(result.dim(0).extent() >= vec) & c for c in conditions]
@@ -65,6 +69,9 @@ def schedule(
         stage.split(n, no, ni, width, tail)
         if width > 1:
             stage.vectorize(ni)
+        if pairs and condition is cases[0]:
+            stage.split(x, xo, xi, 2, hl.TailStrategy.RoundUp)
+            stage.reorder(ni, xi, no, xo, tile).unroll(xi)
     return cases
 
 
@@ -119,7 +126,7 @@ def back(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     at_x, at_y = x + before_x, y + before_y
     tap_x, tap_y = at_x % sx + parts[0] * sx, at_y % sy + parts[1] * sy
     window = (n, at_x // sx + parts_x - 1 - parts[0], at_y // sy + parts_y - 1 - parts[1], c)
-    hit = hl.cast(hl.Int(32), where[window]) == tap_x + width * tap_y
+    hit = where[window] == hl.cast(hl.UInt(8), tap_x + width * tap_y)
     hit = hit & (tap_x < width) & (tap_y < height)
     acc[n, x, y, c] = hl.cast(kind, 0)
     acc[n, x, y, c] += hl.select(hit, gradient[window], hl.cast(kind, 0))
@@ -132,14 +139,22 @@ def back(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
             buffer.dim(i).set_min(0)
     vec = level.vector_bits // kind.bits()
     acc.update(0).reorder(n, parts[0], parts[1], x, y, c)
+    # windows of two or three, two apart; those of two beside each other are read but once
     two = (sx == 2) & (sy == 2)
-    conditions = [two & (parts_x == p) & (parts_y == p) for p in (1, 2)]
-    cases = schedule(out, acc, result, conditions, vec, tasks)
-    for number, (condition, lanes) in enumerate(zip(cases, (vec, vec, vec, vec // 2), strict=True)):
+    even = (before_x == 0) & (before_y == 0) & (result.dim(1).extent() % 2 == 0)
+    conditions = [two & even & (parts_x == 1) & (parts_y == 1)]
+    conditions += [two & (parts_x == p) & (parts_y == p) for p in (1, 2)]
+    cases = schedule(out, acc, result, conditions, vec, tasks, pairs=True)
+    for number, condition in enumerate(cases):
+        lanes = vec if number < len(cases) - 1 else vec // 2
         stage = acc.update(0).specialize(condition).vectorize(n, lanes)
-        if number < 2:
+        if number < len(conditions):
             stage.unroll(parts[0]).unroll(parts[1])
-        acc.specialize(condition).vectorize(n, lanes)
+        if number < 1:
+            stage.unroll(x)
+            acc.specialize(condition).vectorize(n, lanes).unroll(x)
+        else:
+            acc.specialize(condition).vectorize(n, lanes)
     return out, [
         gradient, where, width, height, sx, sy, parts_x, parts_y, before_x, before_y, tasks,
     ]  # fmt: skip

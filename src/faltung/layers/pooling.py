@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,27 @@ from faltung.dtypes import Array
 from faltung.geometry import Window, cells
 from faltung.layers import compiled, reference
 from faltung.layers.memory import innermost, outermost, pipelined, run
-from faltung.layers.problem import Conv, Ints, Padding, check_shape, floats, per_axis, windows
+from faltung.layers.problem import (
+    Conv,
+    Ints,
+    Padding,
+    check_shape,
+    floats,
+    frozen,
+    per_axis,
+    windows,
+)
 
 
 def _windows(
     space: Sequence[int], size: Any, stride: Any, dilation: Any, padding: Any, ceil: bool
+) -> tuple[Window, ...]:
+    return _windows_of(tuple(space), *map(frozen, (size, stride, dilation, padding)), ceil)
+
+
+@lru_cache(maxsize=1024)
+def _windows_of(
+    space: tuple[int, ...], size: Any, stride: Any, dilation: Any, padding: Any, ceil: bool
 ) -> tuple[Window, ...]:
     taps = per_axis("size", size, len(space), 1)
     found = windows(space, taps, taps if stride is None else stride, dilation, padding, ceil=ceil)
@@ -77,7 +94,9 @@ def max_pool(
     found = _windows(x.shape[2:], size, stride, dilation, padding, ceil)
     if not _has_pipeline(x, found):
         return reference.max_pool(x, found)
-    laid = innermost(reference.continued(x, found, ("constant",) * len(found), -np.inf))
+    if any(w.before or w.length > w.n for w in found):
+        x = reference.continued(x, found, ("constant",) * len(found), -np.inf)
+    laid = innermost(x)
     source = _four(laid, x.shape[0])
     shape = (x.shape[1], *(w.count for w in found), x.shape[0])
     y, where = np.empty(shape, x.dtype), np.empty(shape, np.uint8)

@@ -168,14 +168,14 @@ def conv_problem(
         Where they do not fit together; the message has the shapes.
     """
     arguments = (stride, dilation, padding, boundary)
-    return _conv_problem(tuple(x_shape), tuple(k_shape), *map(_frozen, arguments), groups)
+    return _conv_problem(tuple(x_shape), tuple(k_shape), *map(frozen, arguments), groups)
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """Return lists as tuples, which can be looked up."""
     if isinstance(value, str) or np.ndim(value) == 0:
         return value
-    return tuple(map(_frozen, value))
+    return tuple(map(frozen, value))
 
 
 @lru_cache(maxsize=1024)
