@@ -28,7 +28,7 @@ import faltung
 from faltung import layers
 from faltung.layers.memory import innermost, outermost
 
-LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, int]]] = {
+LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "LeNet 5x5 1->6, 28x28, 64": ((64, 1, 28, 28), (6, 1, 5, 5), {"padding": 2}),
     "LeNet 5x5 6->16, 14x14, 64": ((64, 6, 14, 14), (16, 6, 5, 5), {}),
     "3x3 1->32, 28x28, 128": ((128, 1, 28, 28), (32, 1, 3, 3), {"padding": 1}),

@@ -16,7 +16,7 @@ RATE = 0.01
 
 def drawn(rng: np.random.Generator, *shape: int) -> Array:
     """Return weights of about the size that keeps the samples' variance."""
-    return (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    return np.asarray((rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
 
 
 def batch(images: int) -> tuple[Array, Array]:

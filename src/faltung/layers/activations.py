@@ -29,13 +29,14 @@ def relu(x: Any) -> Array:
     [0.0, 2.0]
     """
     x = floats("x", x)
-    return np.maximum(x, x.dtype.type(0))
+    return np.asarray(np.maximum(x, x.dtype.type(0)))
 
 
 def relu_gradient(dy: Any, y: Any) -> Array:
     """Return the gradient of :func:`relu` from its output: 0 where that is 0, so at 0 too."""
     dy, y = _both(dy, y)
-    return np.multiply(dy, (y > 0).astype(dy.dtype))  # faster than from bool
+    passed = (y > 0).astype(dy.dtype)  # products with bool are slower
+    return np.asarray(dy * passed)
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Array:
@@ -45,13 +46,13 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Array:
     [-0.5, 2.0]
     """
     x = floats("x", x)
-    return np.where(x < 0, x * x.dtype.type(_positive("slope", slope)), x)
+    return np.asarray(np.where(x < 0, x * x.dtype.type(_positive("slope", slope)), x))
 
 
 def leaky_relu_gradient(dy: Any, y: Any, slope: float = 0.01) -> Array:
     """Return the gradient of :func:`leaky_relu` from its output; at 0 it is the slope."""
     dy, y = _both(dy, y)
-    return np.where(y > 0, dy, dy * y.dtype.type(_positive("slope", slope)))
+    return np.asarray(np.where(y > 0, dy, dy * y.dtype.type(_positive("slope", slope))))
 
 
 def elu(x: Any, alpha: float = 1.0) -> Array:
@@ -62,13 +63,13 @@ def elu(x: Any, alpha: float = 1.0) -> Array:
     """
     x = floats("x", x)
     scale = x.dtype.type(_positive("alpha", alpha))
-    return np.where(x > 0, x, scale * np.expm1(np.minimum(x, 0)))
+    return np.asarray(np.where(x > 0, x, scale * np.expm1(np.minimum(x, 0))))
 
 
 def elu_gradient(dy: Any, y: Any, alpha: float = 1.0) -> Array:
     """Return the gradient of :func:`elu` from its output: ``y + alpha`` where not above 0."""
     dy, y = _both(dy, y)
-    return np.where(y > 0, dy, dy * (y + y.dtype.type(_positive("alpha", alpha))))
+    return np.asarray(np.where(y > 0, dy, dy * (y + y.dtype.type(_positive("alpha", alpha)))))
 
 
 def _positive(name: str, value: float) -> float:
@@ -85,13 +86,13 @@ def sigmoid(x: Any) -> Array:
     """
     x = floats("x", x)
     small = np.exp(-np.abs(x))
-    return np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
+    return np.asarray(np.where(x < 0, small, x.dtype.type(1)) / (1 + small))
 
 
 def sigmoid_gradient(dy: Any, y: Any) -> Array:
     """Return the gradient of :func:`sigmoid` from its output, ``dy * y * (1 - y)``."""
     dy, y = _both(dy, y)
-    return dy * y * (1 - y)
+    return np.asarray(dy * y * (1 - y))
 
 
 def tanh(x: Any) -> Array:
@@ -106,7 +107,7 @@ def tanh(x: Any) -> Array:
 def tanh_gradient(dy: Any, y: Any) -> Array:
     """Return the gradient of :func:`tanh` from its output, ``dy * (1 - y**2)``."""
     dy, y = _both(dy, y)
-    return dy * (1 - y * y)
+    return np.asarray(dy * (1 - y * y))
 
 
 def softmax(x: Any, axis: int = 1) -> Array:

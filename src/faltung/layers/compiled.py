@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -159,7 +160,8 @@ def padded(problem: Conv, x: Array, slack: int) -> Array:
         x = reference.continued(x, windows, problem.boundary)
         windows = tuple(w.bare for w in windows)
     source = innermost(x)
-    here, there = [slice(None)], [slice(None)]
+    here: list[Any] = [slice(None)]
+    there: list[Any] = [slice(None)]
     for window in windows[:-1]:
         ends = window.source("constant")
         here.append(slice(ends.before, ends.before + ends.stop - ends.first))
@@ -269,8 +271,8 @@ def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> A
     """Return a layer's output."""
     if winograd.supported(problem, x):
         down, across = problem.windows
-        places = (down.before, across.before), (down.count, across.count)
-        y = winograd.correlated(x, k, *places, bias, relu)
+        before, count = (down.before, across.before), (down.count, across.count)
+        y = winograd.correlated(x, k, before, count, bias, relu)
         if y is not None:
             return y
     if clips(problem, x.itemsize) and not bare(problem):
@@ -441,7 +443,7 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     inputs = [x.reshape(-1), dy.reshape(-1), places.taps, places.rows, gradient_rows]
     run("weights", inputs, numbers, [out], dy.size * places.taps.size)
     # one after the other: the order, and so the bits, are those of the shapes
-    return out.sum(axis=1, dtype=np.float64).astype(x.dtype).reshape(outputs, -1)
+    return np.asarray(out.sum(axis=1, dtype=np.float64).astype(x.dtype).reshape(outputs, -1))
 
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:

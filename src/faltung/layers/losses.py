@@ -82,7 +82,7 @@ def _labels(logits: Array, labels: Any) -> Array:
             f"label {labels[at]} of image {at[0]} is out of range: there are {logits.shape[1]} "
             f"classes, 0 to {logits.shape[1] - 1}."
         )
-    return labels
+    return np.asarray(labels)
 
 
 def mean_squared_error(prediction: Any, target: Any) -> tuple[float, Array]:

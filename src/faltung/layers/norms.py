@@ -284,7 +284,7 @@ def _gradient_sums(source: Array, gradient: Array, fixed: list[Array], relu: boo
         parts = np.empty((*shape[:2], 2), source.dtype)
         inputs = [source.reshape(shape), gradient.reshape(shape), *fixed]
         _run("sums", inputs, (int(relu),), parts)
-        return parts.sum(axis=1, dtype=np.float64)
+        return np.asarray(parts.sum(axis=1, dtype=np.float64))
     passed = _passed(source, gradient, fixed, relu)
     products = passed * (source - fixed[2][:, None])
     return np.stack([passed.sum(axis=1), products.sum(axis=1)], axis=1).astype(np.float64)

@@ -355,14 +355,16 @@ def global_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
 # ---- so many cells -----------------------------------------------------------------------------
 
 
-def _cells(space: Sequence[int], counts: Ints) -> list[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Return every cell's index, and its samples."""
+def _cells(space: Sequence[int], counts: Ints) -> list[tuple[Any, Any, tuple[int, ...]]]:
+    """Return every cell's index, that of its samples, and its lengths."""
     each = per_axis("counts", counts, len(space), 1)
     ranges = [list(enumerate(cells(n, c))) for n, c in zip(space, each, strict=True)]
-    return [
-        (tuple(i for i, _ in cell), tuple(slice(*ends) for _, ends in cell))
-        for cell in itertools.product(*ranges)
-    ]
+    found = []
+    for cell in itertools.product(*ranges):
+        place = (slice(*ends) for _, ends in cell)
+        lengths = tuple(stop - first for _, (first, stop) in cell)
+        found.append(((..., *(i for i, _ in cell)), (..., *place), lengths))
+    return found
 
 
 def adaptive_average_pool(x: Any, counts: Ints) -> Array:
@@ -389,9 +391,9 @@ def adaptive_average_pool(x: Any, counts: Ints) -> Array:
     each = per_axis("counts", counts, x.ndim - 2, 1)
     y = np.empty((x.shape[1], *each, x.shape[0]), x.dtype)
     out = outermost(y)
-    for index, place in _cells(x.shape[2:], each):
+    for index, place, _ in _cells(x.shape[2:], each):
         axes = tuple(range(2, x.ndim))
-        out[(..., *index)] = x[(..., *place)].mean(axis=axes)
+        out[index] = x[place].mean(axis=axes)
     return out
 
 
@@ -410,10 +412,9 @@ def adaptive_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
     """
     dy = floats("dy", dy)
     dx = outermost(np.zeros((dy.shape[1], *space, dy.shape[0]), dy.dtype))
-    for index, place in _cells(space, dy.shape[2:]):
-        size = math.prod(s.stop - s.start for s in place)
-        part = dy[(..., *index)] / dy.dtype.type(size)
-        dx[(..., *place)] += part.reshape(*part.shape, *(1,) * len(space))
+    for index, place, sizes in _cells(space, dy.shape[2:]):
+        part = dy[index] / dy.dtype.type(math.prod(sizes))
+        dx[place] += part.reshape(*part.shape, *(1,) * len(space))
     return dx
 
 
@@ -442,11 +443,11 @@ def adaptive_max_pool(x: Any, counts: Ints) -> tuple[Array, Array]:
     each = per_axis("counts", counts, x.ndim - 2, 1)
     shape = (x.shape[1], *each, x.shape[0])
     y, where = outermost(np.empty(shape, x.dtype)), outermost(np.empty(shape, np.int32))
-    for index, place in _cells(x.shape[2:], each):
-        flat = x[(..., *place)].reshape(*x.shape[:2], -1)
+    for index, place, _ in _cells(x.shape[2:], each):
+        flat = x[place].reshape(*x.shape[:2], -1)
         best = flat.argmax(axis=2)
-        where[(..., *index)] = best
-        y[(..., *index)] = np.take_along_axis(flat, best[..., None], axis=2)[..., 0]
+        where[index] = best
+        y[index] = np.take_along_axis(flat, best[..., None], axis=2)[..., 0]
     return y, where
 
 
@@ -468,10 +469,9 @@ def adaptive_max_pool_gradient(dy: Any, where: Any, space: Sequence[int]) -> Arr
     dy, where = floats("dy", dy), np.asarray(where)
     check_shape("where", where, dy.shape)
     dx = outermost(np.zeros((dy.shape[1], *space, dy.shape[0]), dy.dtype))
-    for index, place in _cells(space, dy.shape[2:]):
-        sizes = [s.stop - s.start for s in place]
+    for index, place, sizes in _cells(space, dy.shape[2:]):
         number = np.arange(math.prod(sizes)).reshape(sizes)
         each = (*dy.shape[:2], *(1,) * len(space))
-        hit = where[(..., *index)].reshape(each) == number
-        dx[(..., *place)] += np.where(hit, dy[(..., *index)].reshape(each), dy.dtype.type(0))
+        hit = where[index].reshape(each) == number
+        dx[place] += np.where(hit, dy[index].reshape(each), dy.dtype.type(0))
     return dx

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,16 +58,14 @@ def folded(
     return dx
 
 
-def under(windows: Sequence[Window]) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Yield every tap, with the samples of the continued input that lie under it."""
+def under(windows: Sequence[Window]) -> Iterator[tuple[Any, Any]]:
+    """Yield every tap, and the samples of the continued input that lie under it, as indices."""
     for taps in itertools.product(*(range(w.taps) for w in windows)):
-        yield (
-            taps,
-            tuple(
-                slice(w.dilation * t, w.dilation * t + w.stride * (w.count - 1) + 1, w.stride)
-                for w, t in zip(windows, taps, strict=True)
-            ),
+        place = (
+            slice(w.dilation * t, w.dilation * t + w.stride * (w.count - 1) + 1, w.stride)
+            for w, t in zip(windows, taps, strict=True)
         )
+        yield (..., *taps), (..., *place)
 
 
 def conv(problem: Conv, x: Array, k: Array) -> Array:
@@ -75,8 +74,8 @@ def conv(problem: Conv, x: Array, k: Array) -> Array:
     kernels = k.reshape(problem.groups, -1, *k.shape[1:])
     y = np.zeros((problem.images, problem.groups, kernels.shape[1], *problem.y_shape[2:]), x.dtype)
     for taps, place in under(problem.windows):
-        weights = kernels[(..., *taps)]
-        y += np.einsum("ngc...,goc->ngo...", laid[(..., *place)], weights, optimize=True)
+        weights = kernels[taps]
+        y += np.einsum("ngc...,goc->ngo...", laid[place], weights, optimize=True)
     return y.reshape(problem.y_shape)
 
 
@@ -88,8 +87,8 @@ def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
     each = problem.channels // problem.groups
     laid = np.zeros((problem.images, problem.groups, each, *lengths), dy.dtype)
     for taps, place in under(problem.windows):
-        weights = kernels[(..., *taps)]
-        laid[(..., *place)] += np.einsum("ngo...,goc->ngc...", gradient, weights, optimize=True)
+        weights = kernels[taps]
+        laid[place] += np.einsum("ngo...,goc->ngc...", gradient, weights, optimize=True)
     laid = laid.reshape(problem.images, problem.channels, *lengths)
     return folded(laid, problem.windows, problem.boundary, problem.x_shape)
 
@@ -100,9 +99,9 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     gradient = _grouped(dy, problem.groups).reshape(problem.images, problem.groups, -1, _size(dy))
     dk = np.zeros(problem.k_shape, x.dtype)
     for taps, place in under(problem.windows):
-        seen = laid[(..., *place)].reshape(problem.images, problem.groups, -1, _size(dy))
+        seen = laid[place].reshape(problem.images, problem.groups, -1, _size(dy))
         sums = np.einsum("ngcp,ngop->goc", seen, gradient, optimize=True)
-        dk[(..., *taps)] = sums.reshape(problem.k_shape[:2])
+        dk[taps] = sums.reshape(problem.k_shape[:2])
     return dk
 
 
@@ -119,7 +118,7 @@ def max_pool(x: Array, windows: Sequence[Window]) -> tuple[Array, Array]:
     laid = continued(x, windows, ("constant",) * len(windows), -np.inf)
     best: Array | None = None
     for number, (_, place) in enumerate(under(windows)):
-        seen = laid[(..., *place)]
+        seen = laid[place]
         if best is None:
             best, where = seen.copy(), np.zeros_like(seen, tap_type(windows))
             continue
@@ -135,7 +134,7 @@ def max_pool_gradient(dy: Array, where: Array, windows: Sequence[Window]) -> Arr
     lengths = [w.length for w in windows]
     laid = np.zeros((*dy.shape[:2], *lengths), dy.dtype)
     for number, (_, place) in enumerate(under(windows)):
-        laid[(..., *place)] += np.where(where == number, dy, dy.dtype.type(0))
+        laid[place] += np.where(where == number, dy, dy.dtype.type(0))
     shape = [w.n for w in windows]
     return folded(laid, windows, ("constant",) * len(windows), shape)
 
