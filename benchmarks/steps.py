@@ -53,10 +53,10 @@ class LeNet:
         dy = layers.relu_gradient(layers.dense_input_gradient(dy, k[3]), d1)
         found.append((layers.dense_weight_gradient(flat, dy), layers.bias_gradient(dy)))
         dy = layers.dense_input_gradient(dy, k[2]).reshape(p2.shape)
-        dy = layers.max_pool_gradient(layers.relu_gradient(dy, p2), w2, (10, 10), 2)
+        dy = layers.max_pool_gradient(dy, w2, (10, 10), 2, pooled=p2)
         found.append((layers.conv_weight_gradient(p1, dy, (5, 5)), layers.bias_gradient(dy)))
-        dy = layers.relu_gradient(layers.conv_input_gradient(dy, k[1], (14, 14)), p1)
-        dy = layers.max_pool_gradient(dy, w1, (28, 28), 2)
+        dy = layers.conv_input_gradient(dy, k[1], (14, 14))
+        dy = layers.max_pool_gradient(dy, w1, (28, 28), 2, pooled=p1)
         dk = layers.conv_weight_gradient(self.x, dy, (5, 5), padding=2)
         found.append((dk, layers.bias_gradient(dy)))
         for number, (dk, db) in enumerate(reversed(found)):

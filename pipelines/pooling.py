@@ -1,7 +1,8 @@
 """The greatest sample of each window, with the tap that it stands at, and the way back.
 
 Images lie innermost. Of equal samples the first tap wins, and NaN wins over all. On the way back
-every sample looks at the windows that it lies in: ``parts`` of them along an axis.
+every sample looks at the windows that it lies in: ``parts`` of them along an axis. With ``relu``
+only what was ``pooled`` above 0 passes.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def back(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the gradient of the samples from that of the windows' greatest ones."""
     n, x, y, c = (hl.Var(v) for v in "nxyc")
     gradient, where = hl.ImageParam(kind, 4, "gradient"), hl.ImageParam(hl.UInt(8), 4, "where")
+    pooled, relu = hl.ImageParam(kind, 4, "pooled"), hl.Param(hl.Int(32), "relu")
     width, height = hl.Param(hl.Int(32), "width"), hl.Param(hl.Int(32), "height")
     sx, sy = hl.Param(hl.Int(32), "stride_x"), hl.Param(hl.Int(32), "stride_y")
     parts_x, parts_y = hl.Param(hl.Int(32), "parts_x"), hl.Param(hl.Int(32), "parts_y")
@@ -128,12 +130,13 @@ def back(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     window = (n, at_x // sx + parts_x - 1 - parts[0], at_y // sy + parts_y - 1 - parts[1], c)
     hit = where[window] == hl.cast(hl.UInt(8), tap_x + width * tap_y)
     hit = hit & (tap_x < width) & (tap_y < height)
+    hit = hit & ((relu == 0) | (pooled[window] > 0))
     acc[n, x, y, c] = hl.cast(kind, 0)
     acc[n, x, y, c] += hl.select(hit, gradient[window], hl.cast(kind, 0))
     out[n, x, y, c] = acc[n, x, y, c]
 
     result = out.output_buffer()
-    for buffer in (gradient, where, result):
+    for buffer in (gradient, where, pooled, result):
         buffer.dim(0).set_stride(1)
         for i in range(4):
             buffer.dim(i).set_min(0)
@@ -156,5 +159,6 @@ def back(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         else:
             acc.specialize(condition).vectorize(n, lanes)
     return out, [
-        gradient, where, width, height, sx, sy, parts_x, parts_y, before_x, before_y, tasks,
+        gradient, where, pooled, width, height, sx, sy, parts_x, parts_y, before_x, before_y, relu,
+        tasks,
     ]  # fmt: skip

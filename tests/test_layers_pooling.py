@@ -131,6 +131,19 @@ def test_cells_are_torchs(counts):
         np.testing.assert_allclose(dx, x_.grad.numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("images", [3, 16])
+@pytest.mark.parametrize("options", [{}, {"stride": 1, "padding": 1}])
+def test_a_relu_before_the_pool_goes_the_same_way_back(images, options):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, 3, 6, 6))
+    clipped = layers.relu(x)
+    y, where = layers.max_pool(clipped, 2, **options)
+    dy = rng.standard_normal(y.shape)
+    apart = layers.relu_gradient(layers.max_pool_gradient(dy, where, (6, 6), 2, **options), clipped)
+    together = layers.max_pool_gradient(dy, where, (6, 6), 2, pooled=y, **options)
+    assert np.array_equal(together, apart)
+
+
 def test_all_space_is_one_cell():
     x = np.random.default_rng(0).standard_normal((4, 3, 7, 10))
     y = layers.global_average_pool(x)

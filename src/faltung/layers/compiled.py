@@ -24,7 +24,8 @@ from faltung.layers.memory import innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
-BLOCK = 2048  # samples of a row that one partial sum of the weights' gradient takes, or about so
+BLOCK = 8192  # samples of a row that one partial sum of the weights' gradient takes, or about so
+PARTS = 8  # that the outputs are cut into at most
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
     512: {8: (1.0, 3), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
@@ -436,14 +437,21 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     """
     outputs, rows, width = dy.shape
     each = blocks(rows, width)
+    # one group's outputs are cut into parts that see the same input, for threads to share
+    parts = max(
+        d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
+    )
+    cut = groups * parts
     gradient_rows = np.arange(rows, dtype=np.int32) * width
-    out = np.empty((groups, rows // each, outputs // groups, places.taps.size), x.dtype)
+    out = np.empty((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
     step = rows * width
-    numbers = (width // vector(x.dtype), each, places.group, step, outputs // groups * step)
+    apart = places.group if parts == 1 else 0
+    numbers = (width // vector(x.dtype), each, apart, step, outputs // cut * step)
     inputs = [x.reshape(-1), dy.reshape(-1), places.taps, places.rows, gradient_rows]
     run("weights", inputs, numbers, [out], dy.size * places.taps.size)
     # one after the other: the order, and so the bits, are those of the shapes
-    return np.asarray(out.sum(axis=1, dtype=np.float64).astype(x.dtype).reshape(outputs, -1))
+    sums = out.sum(axis=1, dtype=np.float64) if out.shape[1] > 1 else out
+    return sums.astype(x.dtype, copy=False).reshape(outputs, -1)
 
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:

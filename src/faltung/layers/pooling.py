@@ -118,6 +118,7 @@ def max_pool_gradient(
     dilation: Ints = 1,
     padding: Padding = 0,
     ceil: bool = False,
+    pooled: Any = None,
 ) -> Array:
     """Return the gradient of :func:`max_pool`: each window's goes to its greatest sample.
 
@@ -131,6 +132,9 @@ def max_pool_gradient(
         The input's shape along the axes of space.
     size, stride, dilation, padding, ceil
         As they were given to :func:`max_pool`.
+    pooled : array, as ``dy``, optional
+        The output of :func:`max_pool`, where its input came out of a relu: then the gradient of
+        that is taken in the same pass, and only what is above 0 passes.
 
     Returns
     -------
@@ -151,24 +155,28 @@ def max_pool_gradient(
     found = _windows(space, size, stride, dilation, padding, ceil)
     check_shape("dy", dy, (*dy.shape[:2], *(w.count for w in found)))
     check_shape("where", where, dy.shape)
+    if pooled is not None:
+        pooled = floats("pooled", pooled, dy.dtype)
+        check_shape("pooled", pooled, dy.shape)
     plain = all(w.dilation == 1 for w in found)
     if not (plain and _has_pipeline(dy, found)):
-        return reference.max_pool_gradient(dy, where, found)
+        passed = dy if pooled is None else dy * (pooled > 0)
+        return reference.max_pool_gradient(passed, where, found)
     around = [(w.windows_of()[1], w.windows_of()[2]) for w in found]
+    arrays = [dy, where.astype(np.uint8, copy=False), dy if pooled is None else pooled]
+    laid = [innermost(array) for array in arrays]
     if any(before or after for before, after in around):
-        ends = ((0, 0), *around, (0, 0))
-        gradient = np.pad(innermost(dy), ends)
-        tapped = np.pad(innermost(where.astype(np.uint8, copy=False)), ends)
-    else:
-        gradient, tapped = innermost(dy), innermost(where.astype(np.uint8, copy=False))
+        laid = [np.pad(array, ((0, 0), *around, (0, 0))) for array in laid]
     images = dy.shape[0]
     out = np.empty((dy.shape[1], *space, images), dy.dtype)
     across, down = _pair(found)
     numbers = (
         across.taps, down.taps, across.stride, down.stride,
         across.windows_of()[0], down.windows_of()[0], across.before, down.before,
+        int(pooled is not None),
     )  # fmt: skip
-    _run(_four(gradient, images), (_four(tapped, images),), numbers, (_four(out, images),), "back")
+    source, *more = (_four(array, images) for array in laid)
+    _run(source, more, numbers, (_four(out, images),), "back")
     return outermost(out)
 
 
