@@ -7,7 +7,6 @@ of this package takes any memory layout and gives this one; what has it already 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -63,32 +62,34 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     return outermost(np.empty((*shape[1:], shape[0]), dtype))
 
 
-NAMES = {np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}
+NAMES = {np.dtype(name): name for name in ("float32", "float64", "int32", "uint8")}
 
 
 def run(
     family: str,
     inputs: Sequence[Array],
-    numbers: Sequence[int],
+    numbers: tuple[int, ...],
     outputs: Sequence[Array],
     work: int,
     part: str | None = None,
 ) -> None:
     """Call a pipeline, or a part of one: its inputs, contiguous, its numbers, its outputs."""
-    x, y = inputs[0], outputs[0]
-    name = NAMES[x.dtype]
-    form = native.Form(*_form(x.shape), (1, 1, 1), *_form(y.shape), (1, 1, 1), (1, 1, 1))
-    call = native.Call(family, (name, part or name, name), form, inputs[1:], numbers, work)
-    call(native.address(x), native.address(y), native.get_workers(), *outputs[1:])
+    shapes = tuple([(NAMES[array.dtype], array.shape) for array in inputs])
+    found = tuple([(NAMES[array.dtype], array.shape) for array in outputs])
+    _shaped(family, part, shapes, found, numbers, work)(inputs, outputs, native.get_workers())
 
 
-@lru_cache(maxsize=1024)
-def _form(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return shape and strides of a contiguous array, innermost first, in elements."""
-    return shape[::-1], tuple(math.prod(shape[len(shape) - i :]) for i in range(len(shape)))
+@lru_cache(maxsize=4096)
+def _shaped(
+    family: str, part: str | None, inputs: Any, outputs: Any, numbers: tuple[int, ...], work: int
+) -> native.Shaped:
+    """Return a prepared call, which is kept by its shapes."""
+    name = inputs[0][0]
+    return native.Shaped(family, (name, part or name, name), inputs, outputs, numbers, work)
 
 
 @cache
 def pipelined(dtype: np.dtype[Any]) -> bool:
     """Whether layers of a dtype have pipelines on this machine."""
-    return dtype in NAMES and (NAMES[dtype],) * 3 in native.variants("products")
+    name = NAMES.get(dtype, "")
+    return (name, name, name) in native.variants("products")
