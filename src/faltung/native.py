@@ -434,7 +434,8 @@ class Shaped:
         tasks = 1 if self.serial or threads == 1 else threads
         if tasks > 1 and threads >= _shared.pool:
             tasks *= 8
-        sources, targets = [], []
+        sources: list[Any] = []
+        targets: list[Any] = []
         for arrays, templates, buffers in (
             (inputs, self.inputs, sources),
             (outputs, self.outputs, targets),

@@ -35,7 +35,7 @@ def innermost(x: Array) -> Array:
     >>> np.shares_memory(innermost(laid), laid)
     True
     """
-    turned = np.moveaxis(x, 0, -1)
+    turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
         return np.ascontiguousarray(turned)
     name = x.dtype.name
@@ -54,7 +54,7 @@ def innermost(x: Array) -> Array:
 
 def outermost(x: Array) -> Array:
     """Return an array (..., images) as (images, ...), without a copy."""
-    return np.moveaxis(x, -1, 0)
+    return x.transpose(-1, *range(x.ndim - 1))
 
 
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:

@@ -196,7 +196,7 @@ def _four(x: Array, images: int) -> Array:
 
 
 def _run(
-    source: Array, inputs: Sequence[Array], numbers: Sequence[int], outputs: Any, way: str
+    source: Array, inputs: Sequence[Array], numbers: tuple[int, ...], outputs: Any, way: str
 ) -> None:
     run("pooling", (source, *inputs), numbers, outputs, 4 * source.size, way)
 

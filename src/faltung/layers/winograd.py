@@ -138,7 +138,7 @@ def transformed(k: Array) -> Array:
     apart[:, :whole] = first.transpose(3, 0, 2, 1)
     rest = taps[whole * CHANNELS :].transpose(2, 1, 0)[:, None]
     apart[:, whole:, :, : rest.shape[3]] = rest
-    return (BOTH @ apart.reshape(9, -1)).reshape(36, tiles, channels, CHANNELS)
+    return np.asarray((BOTH @ apart.reshape(9, -1)).reshape(36, tiles, channels, CHANNELS))
 
 
 def tiled(
