@@ -241,12 +241,16 @@ def test_the_bits_do_not_depend_on_threads(dtype):
     options = {"padding": 1, "stride": (1, 2)}
     dy = rng.standard_normal(layers.conv(x, k, **options).shape).astype(dtype)
 
+    wide, kernels = np.ones((12, 20, 26, 27), dtype), np.ones((14, 20, 3, 3), dtype)
+    wide[:] = rng.standard_normal(wide.shape)
+
     def bits():
         gain, shift = np.ones(7, dtype), np.zeros(7, dtype)
         pooled, where = layers.max_pool(x, 2)
         normal, moments = layers.batch_norm(x, gain, shift)
         found = [
             layers.conv(x, k, **options),
+            layers.conv(wide, kernels, padding=1),
             layers.conv_input_gradient(dy, k, x.shape[2:], **options),
             layers.conv_weight_gradient(x, dy, (3, 3), **options),
             pooled,

@@ -25,6 +25,7 @@ from faltung.layers.problem import Conv
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
 BLOCK = 8192  # samples of a row that one partial sum of the weights' gradient takes, or about so
+ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
 PARTS = 8  # that the outputs are cut into at most
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
@@ -101,8 +102,15 @@ def clipped(lines: Sequence[Line], channels: int, images: int) -> Places:
 
 
 def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: int) -> Places:
-    """Return the places where every row takes all the taps."""
+    """Return the places where every row takes all the taps.
+
+    Rows that follow one another without a gap are one, and are cut anew.
+    """
     taps = table(offsets)
+    if np.array_equal(rows, width * np.arange(rows.size)):
+        samples = width * rows.size
+        width = max(d for d in range(1, min(samples, max(width, ROW)) + 1) if samples % d == 0)
+        rows = np.arange(0, samples, width, dtype=np.int32)
     spans = np.zeros((rows.size, 4), np.int32)
     spans[:, 1], spans[:, 3] = taps.size, 1
     return Places(taps, rows, spans, taps.size, group, width)
