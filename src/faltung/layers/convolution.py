@@ -93,7 +93,7 @@ def conv(
     y = reference.conv(problem, x, k)
     if bias is not None:
         y += bias.reshape(-1, *(1,) * len(problem.windows))
-    return np.where(y < 0, y.dtype.type(0), y) if relu else y
+    return outermost(innermost(np.where(y < 0, y.dtype.type(0), y) if relu else y))
 
 
 def conv_input_gradient(
@@ -148,7 +148,7 @@ def conv_input_gradient(
 def _input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
     if compiled.supported(problem, dy.dtype):
         return compiled.input_gradient(problem, dy, k)
-    return reference.input_gradient(problem, dy, k)
+    return outermost(innermost(reference.input_gradient(problem, dy, k)))
 
 
 def conv_weight_gradient(
