@@ -14,6 +14,7 @@ What surrounds it
     image                   pictures: read, filter, write
     signal                  tracks and signals: smooth, shift, match, deconvolve, rooms
     distributions           random variables: sums, tails
+    layers                  the operations of convolutional networks, with their gradients
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
+    from faltung import layers as layers
     from faltung import machine as machine
     from faltung import reference as reference
     from faltung import signal as signal
@@ -98,7 +100,8 @@ _PLACES = {
     "stream": "streaming",
 }
 _MODULES = (
-    "dialects", "distributions", "geometry", "image", "kernels", "machine", "reference", "signal",
+    "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine", "reference",
+    "signal",
 )  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]

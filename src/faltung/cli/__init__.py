@@ -126,7 +126,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return unread()
     except MemoryError:
-        return fail("there is not enough memory for this picture and kernel.")
+        return fail("there is not enough memory for this input and kernel.")
     except OSError as error:
         named = isinstance(error.filename, (str, bytes))  # a number where it was opened by one
         where = f"{os.fsdecode(error.filename)}: " if named else ""
