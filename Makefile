@@ -43,6 +43,7 @@ bench-tiny: .venv/.dev
 	$(BIN)/python benchmarks/run.py --tiny --json build/bench-tiny.json
 	$(BIN)/python benchmarks/regret.py --tiny --json build/regret-tiny.json
 	$(BIN)/python benchmarks/distributions.py --tiny --json build/distributions-tiny.json
+	$(BIN)/python benchmarks/matching.py --tiny --json build/matching-tiny.json
 
 regret: .venv/.dev
 	$(BIN)/python benchmarks/regret.py --json build/regret.json
