@@ -66,7 +66,7 @@ def short(count: int) -> str:
     >>> short(12_345), short(10**300)
     ('12,345', 'about 1e+300')
     """
-    return f"{count:,}" if count < 10**15 else f"about {Decimal(count):.3g}"
+    return f"{count:,}" if count < 10**15 else f"about {Decimal(count):.0e}"
 
 
 def check_points(count: int, most: int, why: str) -> None:

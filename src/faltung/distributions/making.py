@@ -146,8 +146,8 @@ def places(values: Sequence[Fraction]) -> tuple[Fraction, Fraction, list[int], i
     if count > MOST_POINTS:
         raise ValueError(
             f"the values from {shown(least)} to {shown(max(values))} have only {shown(step)} as a "
-            f"common step, which makes {short(count)} points, and {MOST_POINTS:,} are allowed; "
-            "round the values to a coarser step."
+            f"common step, which makes {short(count)} points, {short(count * BYTES_A_POINT)} bytes "
+            f"at work, and {MOST_POINTS:,} points are allowed; round the values to a coarser step."
         )
     return least, step, [int((value - least) / step) for value in values], count
 

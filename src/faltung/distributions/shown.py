@@ -11,6 +11,7 @@ from faltung.distributions.lattice import shown
 
 if TYPE_CHECKING:
     from faltung.distributions.pmf import PMF
+    from faltung.distributions.ways import Ways
 
 Array = NDArray[Any]
 CENTRAL = 1e-4  # mass that a histogram leaves out at its ends, together
@@ -134,6 +135,26 @@ def plot(x: PMF, path: Any, log: bool, title: str) -> Any:
         axes.set_ylim(bottom=0)
     axes.set_xlabel("value")
     axes.set_title(title or repr(x)[5:-1], fontsize=10)
+    return written(figure, path)
+
+
+def plot_ways(table: Ways, path: Any, title: str) -> Any:
+    """Draw what each way contributes to one number of a sum."""
+    figure = pyplot()(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    at = [float(row[0]) for row in table]
+    masses = [float(row[4]) for row in table]
+    if len(at) < 100:
+        apart = min(np.diff(at), default=1.0)
+        axes.bar(at, masses, width=0.8 * apart)
+        for a, mass, row in zip(at, masses, table.rows, strict=True):
+            if len(at) <= 12:
+                axes.annotate(f"{row[0]} + {row[1]}", (a, mass), ha="center", va="bottom")
+    else:
+        axes.vlines(at, 0, masses)
+    axes.set_xlabel("a")
+    axes.set_ylabel("f(a) g(b)")
+    axes.set_title(title or str(table).splitlines()[-1], fontsize=10)
     return written(figure, path)
 
 
