@@ -80,6 +80,11 @@ class Density:
         low, high = (round(Fraction(end) / width) for end in ends)
         check_points(high - low + 1, max_points, f"{shown(Fraction(high - low) * width)} in cells")
         edges = (np.arange(low, high + 2) - 0.5) * float(width)
+        if high > low and np.abs(np.diff(edges) / float(width) - 1).max() > 1e-3:
+            raise ValueError(
+                f"cells of {shown(width)} from {edges[0]:g} to {edges[-1]:g} are narrower than "
+                "floats tell; give a coarser step, or a distribution nearer to 0, and add the rest."
+            )
         below, above = np.asarray(frozen.cdf(edges)), np.asarray(frozen.sf(edges))
         lower = below[1:] <= 0.5  # differences of what is small keep their digits
         masses = np.where(lower, np.diff(below), -np.diff(above))
@@ -178,13 +183,15 @@ class Density:
         flat = flat.reshape(points.shape)
         return flat - self.displacement, flat + self.displacement
 
-    def quantile(self, q: Any) -> float:
+    def quantile(self, q: Any) -> Any:
         """Return the middle of the cell in which P(X <= x) reaches q; see ``displacement``."""
-        return float(self.cells.quantile(q))
+        found = np.asarray(self.cells.quantile(q), float)
+        return found if found.ndim else float(found)
 
-    def isf(self, q: Any) -> float:
+    def isf(self, q: Any) -> Any:
         """Return the middle of the cell beyond which at most q lies; see ``displacement``."""
-        return float(self.cells.isf(q))
+        found = np.asarray(self.cells.isf(q), float)
+        return found if found.ndim else float(found)
 
     def mean(self) -> float:
         """Return the mean of the middles, within ``displacement`` of the true one."""

@@ -64,6 +64,8 @@ def named(text: str, *, exact: bool = False, normalise: bool = False) -> PMF:
 
 def parsed(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
     """Return a distribution and how many copies of it a text names."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is no text; give one such as '2d6' or 'poisson:50'.")
     text = text.strip()
     dice = re.fullmatch(r"(\d*)d(\d+)", text)
     if dice:
