@@ -338,3 +338,29 @@ def test_one_sample_and_constant_signals(boundary):
         assert np.isfinite(done.values).all()
     with pytest.raises(TypeError, match="real"):
         deconvolve([1j], [1.0], noise=1.0)
+
+
+@pytest.mark.parametrize("power", [-1000, -600, 600, 1000])
+@pytest.mark.parametrize("options", [
+    {"noise": 0.01}, {"noise": 0.01, "signal": 2.0, "prior": "white", "boundary": "wrap"},
+    {"method": "least_squares", "damping": 0.1}, {"method": "richardson_lucy", "iterations": 9},
+])  # fmt: skip
+def test_the_scale_of_samples_and_kernel_tells_nothing(options, power):
+    y, k = np.array([1.0, 2.0, 3.0, 2.5]), np.array([0.5, 0.5])
+    usual = deconvolve(y, k, **options)
+    for of_y, of_k in ((power, 0), (power // 2, -power // 2)):
+        grown = options | {
+            name: float(np.ldexp(options[name], by))
+            for name, by in (("noise", of_y), ("signal", of_y - of_k), ("damping", 2 * of_k))
+            if name in options
+        }
+        found = deconvolve(np.ldexp(y, of_y), np.ldexp(k, of_k), **grown)
+        np.testing.assert_allclose(np.ldexp(found.values, of_k - of_y), usual.values, rtol=1e-6)
+        np.testing.assert_allclose(np.ldexp(found.residual, -of_y), usual.residual, rtol=1e-5)
+    with pytest.raises(ValueError, match="k is all 0"):
+        deconvolve(y, [0, 0], **options)
+
+
+@pytest.mark.parametrize("noise", [1e-300, 1e300])
+def test_noise_of_any_size_is_no_warning(noise):
+    assert np.isfinite(deconvolve([1, 2, 3, 4], [0.5, 0.5], noise=noise).values).all()

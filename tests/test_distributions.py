@@ -381,6 +381,7 @@ def test_many_parts_on_one_lattice():
     (lambda: die().truncate("a"), "mass is 'a'"), (lambda: die().cumulants(1.5), "order is 1.5"),
     (lambda: die().add(3), "3 is no PMF"), (lambda: die().ways(3, 1), "must be a PMF"),
     (lambda: sum_of([(3, 1)]), "no PMF"), (lambda: mixture([(1, 3)]), "no PMF"),
+    (lambda: mixture({die(): 1}), "pairs of a share"),
     (lambda: sum_of(die()), "pairs"), (lambda: poisson("3"), "must be a number"),
     (lambda: binomial(5, "0.3"), r"\[0, 1\]"), (lambda: coin(2), "coin of p=2"),
     (lambda: geometric("x"), "must be a number"), (lambda: named(3), "no text"),
@@ -426,3 +427,11 @@ def test_nobody_writes_into_a_distribution():
     for y in (x, -x, x + x, x + 3, x.truncate(0)):
         with pytest.raises(ValueError, match="read-only"):
             y.masses.mantissa[0] = 0.5
+
+
+def test_densities_and_numbers_add_on_either_side():
+    x = Density.from_scipy(stats.norm(), step=0.5)
+    assert (3 - x).mean() == pytest.approx(3)
+    assert (coin() - x).variance() == pytest.approx(x.variance() + 0.25)
+    assert (x / 2).step == Fraction(1, 4)
+    assert Density.from_scipy(stats.expon(), step=0.1, mass=0.1).sf(100.0) == 0

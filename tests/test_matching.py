@@ -285,3 +285,14 @@ def test_scores_of_loud_and_quiet_parts_are_those_of_the_samples_as_given(
 
     wanted = [score(x[at : at + 8]) for at in range(len(x) - 7)]
     np.testing.assert_allclose(match(x, template, centred=centred), wanted, atol=1e-6)
+
+
+def test_a_plateau_is_one_peak_or_none():
+    assert [p.index for p in peaks([1, 2, 2, 3, 0])] == [(3,)]
+    assert [p.index for p in peaks([[0, 0, 5], [5, 5, 5], [0, 0, 0]])] == [(0, 2)]
+    assert [p.index for p in peaks([3, 3, 1, 2, 2, 2, 1, 4])] == [(7,), (0,), (3,)]
+    assert peaks([2, 2, 3, 3, 3, 4], count=9)[0].index == (5,)
+    assert [p.index for p in peaks(np.full((3, 4), 7.0))] == [(0, 0)]
+    assert peaks(np.full(5, np.nan)) == []
+    with pytest.raises(ValueError, match="distance=-1"):
+        peaks([1, 2, 1], distance=-1)

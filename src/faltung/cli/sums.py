@@ -48,7 +48,7 @@ exact_options = together(
     "--output",
     metavar="OUT",
     shell_complete=complete_file,
-    help="Write all of it: .csv, or - for stdout; .npy holds floats only, 0 below 5e-324.",
+    help="Write all of it: .csv, .txt, or - for stdout; .npy holds floats only, 0 below 5e-324.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="The same as -o -.")
 @click.option("--plot", metavar="OUT", help="Draw it to this file; needs faltung[plot].")

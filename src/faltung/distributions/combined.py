@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -137,6 +137,8 @@ def mixture(
     """
     from faltung.distributions.making import checked_shares
 
+    if isinstance(parts, (PMF, Mapping)) or not all(np.ndim(share) == 0 for share, _ in parts):
+        raise TypeError("parts are pairs of a share and a PMF: [(0.75, x), (0.25, y)].")
     for _, part in parts:
         check_pmf(part)
     shares = checked_shares([share for share, _ in parts], normalise, "shares")

@@ -120,6 +120,14 @@ class Density:
             else (NotImplemented)
         )
 
+    def __rsub__(self, other: Any) -> Density:
+        return (-self).__add__(other)
+
+    def __truediv__(self, factor: Any) -> Density:
+        if not is_number(factor) or factor == 0:
+            raise TypeError(f"a Density is divided by numbers other than 0; got {factor!r}.")
+        return self * (1 / number(factor, "the divisor"))
+
     def __mul__(self, factor: Any) -> Density:
         if not is_number(factor):
             return NotImplemented
@@ -147,16 +155,16 @@ class Density:
         return np.asarray(self.cells.rounded().probabilities) / float(self.step)
 
     def cdf(self, x: Any) -> Any:
-        """Return about P(X <= x), each cell's mass thought to be spread evenly over it."""
+        """Return about P(X <= x) of the mass that is kept, each cell's spread evenly over it."""
         points = np.asarray(x, float)
         half = float(self.step) / 2
         edges = np.append(self.values - half, float(self.cells.last) + half)
         sums_ = np.append(0.0, self.cells.scaled.running().floats())
-        found = np.interp(points, edges, sums_ + self.cells.lost.below / 2)
+        found = np.interp(points, edges, sums_)
         return found if points.ndim else float(found)
 
     def sf(self, x: Any) -> Any:
-        """Return about P(X > x); small ones keep their digits."""
+        """Return about P(X > x) of the mass that is kept; see :meth:`sf_bounds`."""
         mirrored = (-self).cdf(-np.asarray(x, float))
         return mirrored
 

@@ -111,6 +111,8 @@ def shown(value: Fraction) -> str:
     ('2.5', '1/3', '7')
     """
     if value.denominator == 1:
-        return str(value.numerator)
+        brief = f"{Decimal(value.numerator).normalize()}".lower()
+        long = abs(value.numerator) >= 10**20 and Fraction(brief) == value
+        return brief if long else str(value.numerator)
     near = floated(value)
     return f"{near:g}" if math.isfinite(near) and Fraction(f"{near:g}") == value else str(value)

@@ -284,7 +284,7 @@ class PMF(Tails):
     def __sub__(self, other: Any) -> PMF:
         if isinstance(other, PMF):
             return self + (-other)
-        return self + (-other) if is_number(other) else NotImplemented
+        return self + (-number(other, "what is taken off")) if is_number(other) else NotImplemented
 
     def __rsub__(self, other: Any) -> PMF:
         return (-self) + other if is_number(other) else NotImplemented

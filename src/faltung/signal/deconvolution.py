@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ METHODS = ("wiener", "richardson_lucy", "least_squares")
 MOST_POWERS = 1 << 18  # of a spectrum that tells the signal: more would tell no better
 ITERATIONS = {"wiener": 200, "least_squares": 1000, "richardson_lucy": 50}
 PRIORS = ("smooth", "white")
+NEAR = 150  # binary orders from 1, within which squares of squares are normal
 TAKES = {  # the arguments that only some methods have
     "noise": METHODS,
     "signal": ("wiener",),
@@ -173,6 +174,27 @@ def deconvolve(
     y, kernel = checked(y, "y"), checked(k, "k")
     if anchor is None and hasattr(k, "anchor"):
         anchor = k.anchor
+    fill_value = checked_fill(fill_value)
+    if not kernel.any():
+        raise ValueError("k is all 0, so that nothing of x is in y; give another.")
+    far, size = (
+        math.frexp(float(max(np.abs(array.astype(float)).max(), given or 0.0)))[1]
+        for array, given in ((y, noise), (kernel, None))
+    )
+    narrow = np.float32 if y.dtype == np.float32 else np.float64
+    if max(abs(far), abs(size)) > NEAR:  # squares would overflow or vanish
+        done = deconvolve(
+            np.ldexp(y.astype(float), -far).astype(narrow), np.ldexp(kernel.astype(float), -size), method=method,
+            noise=scaled(noise, -far), signal=scaled(signal, size - far), prior=prior,
+            damping=scaled(damping, -2 * size), iterations=iterations, tolerance=tolerance,
+            mode=mode, boundary=boundary, fill_value=fill_value * 2.0 ** (size - far),
+            anchor=anchor, axes=axes, operation=operation,
+        )  # fmt: skip
+        return replace(
+            done, values=np.ldexp(done.values, far - size).astype(done.values.dtype),
+            residual=math.ldexp(done.residual, far), damping=np.ldexp(done.damping, 2 * size),
+            standard_error=float(np.ldexp(done.standard_error, far - size)),
+        )  # fmt: skip
     positive = method == "richardson_lucy"
     if positive and (y.min(initial=0) < 0 or kernel.min() < 0 or not kernel.any()):
         raise ValueError(
@@ -182,7 +204,7 @@ def deconvolve(
     wide = y.astype(float)
     blur = Blur.of(
         kernel.astype(float), y.shape, operation=operation, mode=mode, boundary=boundary,
-        fill_value=checked_fill(fill_value), axes=axes, anchor=anchor, clean=positive,
+        fill_value=fill_value, axes=axes, anchor=anchor, clean=positive,
     )  # fmt: skip
     most = ITERATIONS[method] if iterations is None else iterations
     factor, centre, smooth = damping or 0.0, 0.0, method == "wiener" and prior == "smooth"
@@ -203,10 +225,8 @@ def deconvolve(
     known = noise if noise is not None or positive else estimated(blur, left, factor)
     condition, rank, exact = conditioning(blur)
     error = math.nan if known is None or positive else known * least.growth()
-    if y.dtype == np.float32:
-        values = values.astype(np.float32)
     return Deconvolved(
-        values, method, solver, blur.boundary, steps, stopped, residual, factor, condition, rank,
+        values.astype(narrow, copy=False), method, solver, blur.boundary, steps, stopped, residual, factor, condition, rank,
         error, exact,
     )  # fmt: skip
 
@@ -265,6 +285,11 @@ def checked(value: Any, name: str) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def scaled(value: float | None, power: int) -> float | None:
+    """Return a number times a power of two."""
+    return None if value is None else float(np.ldexp(value, power))
+
+
 def checked_fill(value: Any) -> float:
     """Return the value beyond the ends, or raise ValueError."""
     if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
@@ -302,8 +327,9 @@ def likeliest(blur: Blur, y: Array, noise: float, smooth: bool) -> float:
     known[tuple(0 if a in blur.axes else slice(None) for a in range(y.ndim))] = False  # the mean
     known = np.broadcast_to(known, power.shape)
     power, gain = power[known], np.broadcast_to(gain, power.shape)[known]
-    if not power.size or not gain.any():
+    if not power.any() or not gain.any():
         return noise  # nothing tells of it
+    noise = max(noise, 1e-12 * math.sqrt(float(power.max())))  # less would be rounding
     step = -(-power.size // MOST_POWERS)
     power, gain = power[::step], gain[::step]
 

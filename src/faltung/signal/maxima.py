@@ -47,7 +47,7 @@ def best(scores: Any) -> Peak:
     Parameters
     ----------
     scores : array_like
-        Real, of one axis or more; NaN counts as nothing.
+        Real, of one axis or more; NaN and infinities count as nothing.
 
     Raises
     ------
@@ -73,13 +73,13 @@ def peaks(
 ) -> list[Peak]:
     """Return local maxima, the greatest first.
 
-    A peak is no less than any of its neighbours, corners included, and of equal neighbours the
-    first. From the greatest on, each peak removes the lesser ones nearer than ``distance``.
+    A peak is no less than any of its neighbours, corners included, and of a plateau the first of
+    its samples. From the greatest on, each peak removes the lesser ones nearer than ``distance``.
 
     Parameters
     ----------
     scores : array_like
-        Real, of one axis or more; NaN counts as nothing.
+        Real, of one axis or more; NaN and infinities count as nothing.
     count : int, optional
         At most so many.
     least : float
@@ -113,6 +113,8 @@ def peaks(
     for name, number in (("least", least), ("distance", distance)):
         if not isinstance(number, (int, float, np.number)) or math.isnan(float(number)):
             raise ValueError(f"{name}={number!r} must be a number.")
+    if distance < 0:
+        raise ValueError(f"distance={distance!r} must be at least 0, in samples.")
     found = np.argwhere(local_maxima(values) & (values >= least))
     scored = values[tuple(found.T)]
     found = found[np.argsort(-scored, kind="stable")]
@@ -133,17 +135,34 @@ def checked_scores(scores: Any) -> Array:
 
 
 def local_maxima(values: Array) -> Array:
-    """Return where no neighbour is greater, and none before it equal."""
-    inside = np.isfinite(values)
+    """Return where no neighbour is greater: the first of equal ones, of which none has a greater.
+
+    Of a plateau, which neighbours hold together, corners included, either all are maxima or none.
+    """
+    from scipy import ndimage
+
     around = np.pad(values, 1, constant_values=-np.inf)
-    for step in itertools.product((-1, 0, 1), repeat=values.ndim):
-        there = around[tuple(slice(1 + s, 1 + s + n) for s, n in zip(step, values.shape,
-                                                                     strict=True))]  # fmt: skip
-        if step < (0,) * values.ndim:
-            inside &= values > there
-        elif any(step):
-            inside &= values >= there
-    return inside
+    everywhere = [
+        tuple(slice(1 + s, 1 + s + n) for s, n in zip(step, values.shape, strict=True))
+        for step in itertools.product((-1, 0, 1), repeat=values.ndim)
+        if any(step)
+    ]
+    high = np.isfinite(values)
+    for there in everywhere:
+        high &= values >= around[there]
+    slope = np.zeros(values.shape, bool)  # at the foot of a rise that begins with an equal one
+    padded = np.pad(high, 1, constant_values=True)
+    for there in everywhere:
+        slope |= high & (values == around[there]) & ~padded[there]
+    plateaus, count = ndimage.label(high, np.ones((3,) * values.ndim))
+    if not count:
+        return high
+    kept = np.ones(count + 1, bool)
+    kept[plateaus[slope]] = kept[0] = False
+    firsts = np.zeros(values.size, bool)
+    firsts[np.unique(plateaus, return_index=True)[1]] = True
+    found: Array = kept[plateaus] & firsts.reshape(values.shape)
+    return found
 
 
 def apart(places: Array, distance: float, most: int) -> Array:

@@ -18,7 +18,7 @@ from faltung.signal.ages import weights as named_weights
 
 REAL = (int, float, np.integer, np.floating)
 EDGES = ("renormalise", *BOUNDARIES)
-LONGEST_LATTICE = 1 << 26  # steps that times on a lattice may span
+LONGEST_LATTICE = 1 << 24  # steps that times on a lattice may span: some 600 MB at work
 CLOSE = 1e-3  # of a step: how near to a multiple of it times are, where it was found from them
 NEAREST = 0.25  # where it was given, so that times with a jitter may be taken to the nearest
 PAIRS = 1 << 30  # pairs of samples that a function of ages is asked about
