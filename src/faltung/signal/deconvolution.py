@@ -184,7 +184,8 @@ def deconvolve(
     narrow = np.float32 if y.dtype == np.float32 else np.float64
     if max(abs(far), abs(size)) > NEAR:  # squares would overflow or vanish
         done = deconvolve(
-            np.ldexp(y.astype(float), -far).astype(narrow), np.ldexp(kernel.astype(float), -size), method=method,
+            np.ldexp(y.astype(float), -far).astype(narrow), np.ldexp(kernel.astype(float), -size),
+            method=method,
             noise=scaled(noise, -far), signal=scaled(signal, size - far), prior=prior,
             damping=scaled(damping, -2 * size), iterations=iterations, tolerance=tolerance,
             mode=mode, boundary=boundary, fill_value=fill_value * 2.0 ** (size - far),
@@ -225,8 +226,9 @@ def deconvolve(
     known = noise if noise is not None or positive else estimated(blur, left, factor)
     condition, rank, exact = conditioning(blur)
     error = math.nan if known is None or positive else known * least.growth()
+    values = values.astype(narrow, copy=False)
     return Deconvolved(
-        values.astype(narrow, copy=False), method, solver, blur.boundary, steps, stopped, residual, factor, condition, rank,
+        values, method, solver, blur.boundary, steps, stopped, residual, factor, condition, rank,
         error, exact,
     )  # fmt: skip
 

@@ -244,18 +244,15 @@ def unit(template: Array, weights: Array, centred: bool) -> tuple[Array, float]:
 # ---- scores ----------------------------------------------------------------------------------
 
 
-def bounded(
-    values: Array, taps: Array, magnitudes: Array | float, norm: float
-) -> tuple[Array, Any]:
-    """Return a correlation inside of the input, and a bound on its error for each output.
+def bounded(values: Array, taps: Array, norm: float) -> tuple[Array, float, float]:
+    """Return a correlation inside of the input, and what bounds its error.
 
-    ``magnitudes`` is at least the same correlation of magnitudes.
+    That is a part of the same correlation of magnitudes, and a number for all outputs.
     """
     chosen = plan(values.shape, values.dtype, taps, operation="correlate", mode="valid")
-    bound = chosen.error_bound
     if chosen.error_unit == "(|k| * |x|)":
-        return chosen(values), bound * magnitudes
-    return chosen(values), bound * float(np.linalg.norm(taps)) * norm
+        return chosen(values), chosen.error_bound, 0.0
+    return chosen(values), 0.0, chosen.error_bound * float(np.linalg.norm(taps)) * norm
 
 
 def about_middle(laid: Array, centred: bool) -> tuple[Array, float]:
@@ -282,30 +279,38 @@ def at_once(
 ) -> Array:
     """Return the scores, infinite where rounding might tell and NaN where a sample is missing."""
     eps = float(np.finfo(float).eps)
-    known = np.where(np.isnan(values), 0, values)
-    squares = known * known
-    box = plan(values.shape, values.dtype, weights, operation="correlate", mode="valid")
-    energy = box(np.where(np.isnan(values), np.nan, squares))
-    if box.error_unit == "(|k| * |x|)":
-        energy_error = box.error_bound * energy
-    else:
-        both = float(np.linalg.norm(weights)) * float(np.linalg.norm(squares))
-        energy_error = np.full(energy.shape, box.error_bound * both)
-    norm = float(np.linalg.norm(known))
-    size = np.sqrt(np.maximum(energy, 0) + energy_error)
-    top, top_error = bounded(values, kernel, size, norm)
-    spread, spread_error = energy, energy_error + 4 * eps * energy
+    missing = np.isnan(values)
+    gaps = bool(missing.any())
+    known = np.where(missing, 0, values) if gaps else values
+    squares = values * values
+    norm = math.sqrt(float(np.vdot(known, known)))
+    energy, part, rest = bounded(squares, weights, float(np.max(np.abs(known), initial=0)) * norm)
+    top, top_part, top_rest = bounded(known, kernel, norm)
+    spread, sums = energy, np.zeros(())
+    sums_part = sums_rest = 0.0
     if centred:
-        sums, sums_error = bounded(values, weights, math.sqrt(total) * size, norm)
-        spread = energy - sums * sums / total
-        spread_error = spread_error + 4 * np.abs(sums) * sums_error / total + 4 * eps * energy
+        sums, sums_part, sums_rest = bounded(known, weights, norm)
+        spread = sums * sums
+        spread /= -total
+        spread += energy
+
+    def errors(energy: Any, sums: Any) -> tuple[Any, Any]:  # of a score's top, and of the spread
+        size = np.sqrt(np.maximum(energy, 0) * (1 + part) + rest)
+        off = sums_part * math.sqrt(total) * size + sums_rest
+        top_error = (top_part + 4 * eps) * size + top_rest
+        return top_error, part * energy + rest + 8 * eps * energy + 4 * np.abs(sums) * off / total
+
+    flat = FLAT**2 * total * (1 + middle) ** 2  # of a spread that may be none
     with np.errstate(all="ignore"):
+        least = float(np.nanmin(spread, initial=np.inf))
+        tops, spreads = errors(np.nanmax(energy, initial=0), np.nanmax(np.abs(sums), initial=0))
+        if least > flat and tops / math.sqrt(least) + spreads / least <= CERTAIN:
+            return np.asarray(top / np.sqrt(spread))  # every window is certain
+        tops, spreads = errors(energy, sums)
         root = np.sqrt(np.maximum(spread, 0))
-        scores = top / root
-        error = (top_error + 4 * eps * size) / root + spread_error / spread
-        certain = (spread > 0) & (error <= CERTAIN)
-        certain &= root > FLAT * math.sqrt(total) * (1 + middle)  # or it may be flat
-    return np.where(np.isnan(energy), np.nan, np.where(certain, scores, np.inf))
+        certain = (spread > flat) & (tops / root + spreads / spread <= CERTAIN)
+        scores = np.where(certain, top / root, np.inf)
+    return np.where(np.isnan(energy), np.nan, scores) if gaps else scores
 
 
 def even(values: Array, taps: tuple[int, ...], centred: bool) -> Array:
