@@ -435,3 +435,24 @@ def test_densities_and_numbers_add_on_either_side():
     assert (coin() - x).variance() == pytest.approx(x.variance() + 0.25)
     assert (x / 2).step == Fraction(1, 4)
     assert Density.from_scipy(stats.expon(), step=0.1, mass=0.1).sf(100.0) == 0
+
+
+def test_densities_tell_what_their_cells_do():
+    x = Density.from_scipy(stats.norm(), step=0.5)
+    assert x.std() == pytest.approx(math.sqrt(x.variance()))
+    assert x.cumulants(2) == (x.cells.mean(), x.cells.variance())
+    assert len(x.truncate(0.1).cells) < len(x.cells)
+    assert "displaced      at most 0.25" in x.explain()
+    assert "but for what was cut off" in x.explain()
+    with pytest.raises(TypeError, match=r"Density\.from_scipy"):
+        Density(np.ones(10) / 10, 0)
+
+
+def test_texts_of_copies_and_numbers():
+    assert named("100*poisson:5").mean() == pytest.approx(500)
+    assert named("3*2D6", exact=True) == named("6d6", exact=True)
+    assert named("2.5", exact=True).mean() == Fraction(5, 2)
+    assert named("-3").values.tolist() == [-3]
+    for text in ("0*d6", "2*nothing", "*d6", "9999999999*d6"):
+        with pytest.raises(ValueError, match=r"from 1|no distribution"):
+            named(text)

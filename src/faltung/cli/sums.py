@@ -61,8 +61,8 @@ def sum_command(
     """Add independent random numbers, and show how their sum is distributed.
 
     TERMS are d6, 10d6, coin, coin:1/3, binomial:10,0.3, poisson:50, geometric:0.1,
-    hypergeometric:52,13,5, uniform:1,6, or files: .csv with rows of value and probability (or
-    probabilities from 0 on), .npy, or - for such rows on stdin.
+    hypergeometric:52,13,5, uniform:1,6, a number, or files: .csv with rows of value and probability
+    (or probabilities from 0 on), .npy, or - for such rows on stdin; or copies: 100*poisson:50.
 
     \b
     Examples:

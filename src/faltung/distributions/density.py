@@ -51,6 +51,15 @@ class Density:
     cells: PMF
     displacement: Fraction
 
+    def __post_init__(self) -> None:
+        """Raise TypeError where the cells are no distribution."""
+        if not isinstance(self.cells, PMF):
+            raise TypeError(
+                f"the cells are {type(self.cells).__name__}; they must be a PMF of the cells' "
+                "middles. Density.from_scipy makes one of a continuous distribution."
+            )
+        object.__setattr__(self, "displacement", number(self.displacement, "displacement"))
+
     @classmethod
     def from_scipy(
         cls, frozen: Any, *, step: Any, mass: float = 1e-16, max_points: int = 1 << 22
@@ -208,6 +217,25 @@ class Density:
     def variance(self) -> float:
         """Return the variance of the middles."""
         return float(self.cells.variance())
+
+    def std(self) -> float:
+        """Return the standard deviation of the middles."""
+        return self.cells.std()
+
+    def cumulants(self, order: int = 4) -> tuple[Any, ...]:
+        """Return the first cumulants of the middles; see :meth:`PMF.cumulants`."""
+        return self.cells.cumulants(order)
+
+    def truncate(self, mass: float) -> Density:
+        """Return it without the cells at its ends; see :meth:`PMF.truncate`."""
+        return Density(self.cells.truncate(mass), self.displacement)
+
+    def explain(self) -> str:
+        """Return how it was computed, and what is certain of it."""
+        lines = self.cells.explain().splitlines()
+        return "\n".join(
+            [repr(self), *lines[1:], f"  displaced      at most {shown(self.displacement)}"]
+        )
 
     def sample(self, size: int | tuple[int, ...] | None = None, seed: Any = None) -> Any:
         """Return random values, evenly within their cells."""

@@ -23,6 +23,7 @@ def explain(x: PMF) -> str:
     exact = "exact" if x.exact else f"each within {x.error:.2g} of itself"
     lost = "nothing"
     if x.lost.total:
+        exact += ", but for what was cut off"
         parts = zip(("below", "anywhere", "above"),
                     (x.lost.below, x.lost.anywhere, x.lost.above), strict=True)  # fmt: skip
         lost = ", ".join(f"at most {mass:.3g} {where}" for where, mass in parts if mass)
@@ -118,8 +119,8 @@ def plot(x: PMF, path: Any, log: bool, title: str) -> Any:
         at = thin(len(x))
         values = np.array([float(x.origin + x.step * int(n)) for n in at])
         to_ten = np.log10(2)
-        axes.plot(values, x.scaled[::-1].running()[::-1][at].log2() * to_ten, label="from above")
-        axes.plot(values, x.scaled.running()[at].log2() * to_ten, label="from below")
+        axes.plot(values, x.scaled[::-1].running()[::-1][at].log2() * to_ten, label="P(X >= x)")
+        axes.plot(values, x.scaled.running()[at].log2() * to_ten, label="P(X <= x)")
         axes.plot(values, x.scaled.log2()[at] * to_ten, ":", color="0.3", label="probability")
         axes.set_ylabel("log10 of the probability")
         axes.legend()
