@@ -374,3 +374,85 @@ def test_many_parts_on_one_lattice():
     total = sum_of([(die(), 3), (coin(), 2), (PMF({Fraction(1, 2): 1}), 1)])
     assert total == die().repeat(3) + coin().repeat(2) + Fraction(1, 2)
     assert sum_of([(die(), 0)]) == PMF({0: 1})
+
+
+@pytest.mark.parametrize(("make", "told"), [
+    (lambda: die().quantile("0.1"), "q is '0.1'"), (lambda: die().isf([0.5, 2]), "q is 2"),
+    (lambda: die().truncate("a"), "mass is 'a'"), (lambda: die().cumulants(1.5), "order is 1.5"),
+    (lambda: die().add(3), "3 is no PMF"), (lambda: die().ways(3, 1), "must be a PMF"),
+    (lambda: sum_of([(3, 1)]), "no PMF"), (lambda: mixture([(1, 3)]), "no PMF"),
+    (lambda: mixture({die(): 1}), "pairs of a share"),
+    (lambda: sum_of(die()), "pairs"), (lambda: poisson("3"), "must be a number"),
+    (lambda: binomial(5, "0.3"), r"\[0, 1\]"), (lambda: coin(2), "coin of p=2"),
+    (lambda: geometric("x"), "must be a number"), (lambda: named(3), "no text"),
+    (lambda: PMF.from_samples([1e300], step=1e-5), "coarser step"),
+    (lambda: PMF.from_samples(np.ma.masked_array([1, 2], [0, 1])), "masked"),
+    (lambda: PMF(np.ma.masked_array([0.5, 0.5], [0, 1])), "masked"),
+    (lambda: Density.from_scipy(stats.norm(1e17, 1), step=0.1), "narrower than floats"),
+    (lambda: PMF([0.5, 0.5], origin=10**5000), "4,300 digits"),
+    (lambda: coin().repeat(10**400), "copies are"), (lambda: die().repeat(2000), r"\.rounded\(\)"),
+])  # fmt: skip
+def test_wrong_kinds_are_told(make, told):
+    with pytest.raises((ValueError, TypeError), match=told):
+        make()
+
+
+def test_quantiles_of_arrays():
+    for x in (die(), die().rounded()):
+        q = np.array([[0, 0.2, 0.5], [0.9, 1, 1 / 6]])
+        for method in (x.quantile, x.isf):
+            assert method(q).tolist() == [[method(one) for one in row] for row in q.tolist()]
+
+
+def test_what_is_certain_is_repeated_as_a_number():
+    for three in (PMF({3: 1}), PMF({3: 1.0})):
+        assert three.repeat(10**20).quantile(0.5) == 3 * 10**20
+        assert (three + die()).mean() == 6.5
+
+
+def test_values_and_moments_of_any_size():
+    assert "mean 5e+199, sd 5e+199" in repr(PMF([0.5, 0.5], step=1e200))
+    assert "mean 5e+199" in repr(PMF([Fraction(1, 2)] * 2, step=10**200))
+    assert "mean 5.00000e+1000" in repr(PMF([Fraction(1, 2)] * 2, step=10**1001))
+    assert PMF([0.5, 0.5], origin=2**60).values.tolist() == [2**60, 2**60 + 1]
+    assert PMF([0.5, 0.5], origin=1e300, step=1e-300).values.tolist() == [1e300, 1e300]
+    assert PMF([5e-324, 2.0], normalise=True).log_probabilities[0] == pytest.approx(-745.133, 1e-5)
+    assert PMF([1e308] * 10, normalise=True).probability(3) == pytest.approx(0.1)
+    assert PMF([0.5, 0.5], step=np.float32(0.1)).step == Fraction(1, 10)
+    assert PMF([0.5, 0.5]).cdf(np.longdouble(0.5)) == 0.5
+
+
+def test_nobody_writes_into_a_distribution():
+    x = PMF([0.25, 0.75])
+    for y in (x, -x, x + x, x + 3, x.truncate(0)):
+        with pytest.raises(ValueError, match="read-only"):
+            y.masses.mantissa[0] = 0.5
+
+
+def test_densities_and_numbers_add_on_either_side():
+    x = Density.from_scipy(stats.norm(), step=0.5)
+    assert (3 - x).mean() == pytest.approx(3)
+    assert (coin() - x).variance() == pytest.approx(x.variance() + 0.25)
+    assert (x / 2).step == Fraction(1, 4)
+    assert Density.from_scipy(stats.expon(), step=0.1, mass=0.1).sf(100.0) == 0
+
+
+def test_densities_tell_what_their_cells_do():
+    x = Density.from_scipy(stats.norm(), step=0.5)
+    assert x.std() == pytest.approx(math.sqrt(x.variance()))
+    assert x.cumulants(2) == (x.cells.mean(), x.cells.variance())
+    assert len(x.truncate(0.1).cells) < len(x.cells)
+    assert "displaced      at most 0.25" in x.explain()
+    assert "but for what was cut off" in x.explain()
+    with pytest.raises(TypeError, match=r"Density\.from_scipy"):
+        Density(np.ones(10) / 10, 0)
+
+
+def test_texts_of_copies_and_numbers():
+    assert named("100*poisson:5").mean() == pytest.approx(500)
+    assert named("3*2D6", exact=True) == named("6d6", exact=True)
+    assert named("2.5", exact=True).mean() == Fraction(5, 2)
+    assert named("-3").values.tolist() == [-3]
+    for text in ("0*d6", "2*nothing", "*d6", "9999999999*d6"):
+        with pytest.raises(ValueError, match=r"from 1|no distribution"):
+            named(text)

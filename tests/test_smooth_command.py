@@ -115,7 +115,9 @@ def test_a_plot_without_matplotlib_is_refused_before_anything_is_written(
     (["-c", "x", "-w", "linear:3", "-o", "track.csv"], "this is what is read"),
     (["-c", "x", "-w", "linear:3", "--fill-value", "1"], "--edges constant"),
     (["-c", "x"], "--weights exponential:0.3"), (["-c", "x", "-w", "[1,"], "newest first, as in"),
-    (["-c", "x", "-w", "time.gaussian:3"], "times="),
+    (["-c", "x", "-w", "time.gaussian:3"], "--time, without --step"),
+    (["-c", "x", "-t", "t", "-w", "linear:3", "--step", "2"], "give another --step"),
+    (["-c", "x", "-w", "savgol:5,2"], "--edges edge or another"),
     (["-c", "y", "-t", "x", "-w", "linear:3"], "leave out samples without a time"),
 ])  # fmt: skip
 def test_mistakes_are_one_line(track, monkeypatch, capsys, arguments, words):

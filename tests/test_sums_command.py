@@ -2,6 +2,7 @@
 
 import io
 import math
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -62,6 +63,87 @@ def test_what_is_written_is_read_again(tmp_path, capsys):
     both = printed(capsys, "sum", "d4", "--csv", "--cdf", "1")
     assert both.out == "value,probability\n" + "".join(f"{n},0.25\n" for n in (1, 2, 3, 4))
     assert both.err == "P(sum <= 1) = 0.25\n"
+
+
+@pytest.mark.parametrize("term", ["1000d6", "poisson:50", "2d6"])
+def test_tails_of_any_size_are_read_again(tmp_path, capsys, term):
+    target = tmp_path / "t.csv"
+    printed(capsys, "sum", term, "-o", target)
+    wanted, found = named(term), named(str(target))
+    assert (found.origin, len(found)) == (wanted.origin, len(wanted))
+    np.testing.assert_allclose(found.log_probabilities, wanted.log_probabilities, atol=1e-12)
+    asked = ("--cdf", wanted.origin)
+    assert printed(capsys, "sum", target, *asked).out == printed(capsys, "sum", term, *asked).out
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ('"1","0.25"\n2,0.25\n3,0.5\n', {1: 0.25, 2: 0.25, 3: 0.5}),
+    ('"value" "p"\n1 1/2\n3 1/2\n', {1: 0.5, 3: 0.5}),
+    ("# dice\n0.5\n0.5\n\n", {0: 0.5, 1: 0.5}), ("0;1e-999\n1;1\n", {0: "1e-999", 1: 1.0}),
+])  # fmt: skip
+def test_the_dialects_of_tables(tmp_path, text, wanted):
+    target = tmp_path / "t.csv"
+    target.write_text(text)
+    found = named(str(target))
+    assert found.values.tolist() == list(wanted)
+    for log, share in zip(found.log_probabilities, wanted.values(), strict=True):
+        assert math.isclose(log, float(Decimal(share).ln()), rel_tol=1e-12)
+
+
+def test_ways_that_no_float_holds_are_listed(capsys):
+    lines = printed(capsys, "ways", "1000d6", "1000d6", 7000).out.splitlines()
+    assert lines[1].split() == ["1000", "6000", *["7.05910e-779"] * 2, "4.98310e-1557"]
+    assert len(lines) == 5003
+    whole = float(lines[-1].split()[-1])
+    assert math.isclose(whole, named("2000d6").probability(7000), rel_tol=1e-5)
+
+
+def test_a_negative_total_is_no_option(tmp_path, capsys):
+    (tmp_path / "s.csv").write_text("-1,0.5\n1,0.5\n")
+    out = printed(capsys, "ways", tmp_path / "s.csv", tmp_path / "s.csv", -2, "--exact").out
+    assert out.splitlines()[-1].split() == ["P(a", "+", "b", "=", "-2)", "1/4"]
+
+
+def test_ways_are_drawn_and_named(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    table, drawn = tmp_path / "w.csv", tmp_path / "w.png"
+    out = printed(capsys, "ways", "d6", "d6", 7, "--exact", "-o", table, "--plot", drawn).out
+    assert out.split() == ["P(a", "+", "b", "=", "7)", "1/6", str(table), str(drawn)]
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_read_is_not_written_over(tmp_path, capsys):
+    source = tmp_path / "s.csv"
+    source.write_text("0,0.5\n1,0.5\n")
+    for arguments in (["sum", source, "-o", source], ["ways", source, source, 1, "-o", source]):
+        assert "this is what is read" in printed(capsys, *arguments, status=2).err
+    assert source.read_text() == "0,0.5\n1,0.5\n"
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["sum", "OUT/off.csv"], "or --normalise to divide"), (["sum", "-", "-"], "only one"),
+    (["sum", "1000000d6", "--exact"], "leave out --exact"),
+    (["sum", "geometric:1e-6"], "bytes; use a coarser unit."),
+    (["ways", "d6", "d6", 7, "-o", "OUT/w.npy"], "must be .csv or .txt"),
+    (["sum", "d6", "-o", "OUT/z.csv", "--plot", "OUT/x.xyz"], "plots are written as"),
+    (["sum", "d6", "--plot", "OUT/none/x.png"], "there is no directory"),
+    (["sum", "OUT/nan.csv"], "line 1: 'nan' is not finite"),
+    (["sum", "OUT/gap.csv"], "line 2 has no probability"),
+    (["sum", "OUT/comma.csv"], "write decimals with a point"),
+    (["sum", "OUT/far.csv"], "common step, which makes about 1e+300 points"),
+])  # fmt: skip
+def test_mistakes_speak_of_options(tmp_path, capsys, arguments, told):
+    pytest.importorskip("matplotlib")
+    for name, text in (
+        ("off", "0,0.5\n1,0.4\n"), ("nan", "nan\n0.5\n0.5\n"), ("gap", "0.5\n\n0.5\n"),
+        ("comma", "0;0,5\n1;0,5\n"), ("far", "0,0.5\n1,0.25\n1e300,0.25\n"),
+    ):  # fmt: skip
+        (tmp_path / f"{name}.csv").write_text(text)
+    here = [str(a).replace("OUT", str(tmp_path)) for a in arguments]
+    err = printed(capsys, *here, status=2).err
+    assert told in err
+    assert err.count("\n") == 1
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_the_ways_of_files(tmp_path, capsys):

@@ -278,5 +278,30 @@ def test_rare_events_take_short_transforms():
     events = stats.poisson(1e-6)  # but for 1e-12 of itself
     assert math.isclose(found.sf(0), events.sf(0), rel_tol=1e-4)
     assert math.isclose(found.probability(2000), events.pmf(2) / 4, rel_tol=1e-4)
+    apart = PMF({0: 1 - 1e-9, 1000: 5e-10, 1001: 5e-10}).repeat(10**4, lost=1e-30)
+    assert apart.lost.total < 1e-25  # what lies between is no sum at all
+    low, high = apart.sf_bounds(1999)
+    assert low <= stats.binom(10**4, 1e-9).sf(1) * (1 + 1e-9) <= high * (1 + 2e-9)
+    assert high - low < 1e-6 * low
     with pytest.raises(ValueError, match="max_points"):
         PMF({0: 0.5, 1: 0.5}).repeat(10**6, method="tilted", lost=0, max_points=1000)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=3), st.integers(1, 9))
+@settings(max_examples=30)
+def test_points_that_are_no_sum_are_told(points, copies):
+    from faltung.distributions.cumulant import Part, Sum
+    from faltung.distributions.tilted import impossible
+
+    x = PMF({at: 1 / (len(set(points)) + 1) for at in {0, *points}}, normalise=True)
+    size = (len(x) - 1) * copies
+    laid = x.masses
+    total = Sum((Part(laid, copies), Part(laid, 1)))
+    sums = {0}
+    for _ in range(copies + 1):
+        sums = {a + b for a in sums for b in np.flatnonzero(laid.mantissa).tolist()}
+    for low, high in ((0, size), (3, max(3, size // 2))):
+        told = impossible(total, low + total.first, high + total.first)
+        assert told.tolist() == [at not in sums for at in range(low, high + 1)] or (
+            laid.mantissa.all() and not told.any()
+        )

@@ -315,6 +315,8 @@ def why(text: str) -> str:
     except ValueError:
         comma = bare.count(",") == 1 and number(bare.replace(",", ".")) is not None
         return "no number; write decimals with a point" if comma else "no number"
+    if bare.lower().lstrip("+-") in ("inf", "infinity", "nan"):
+        return "not finite"
     return "no plain number" if "_" in bare or not bare.isascii() else "beyond every float"
 
 

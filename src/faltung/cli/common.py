@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from re import sub
 from shutil import get_terminal_size
 from tempfile import TemporaryFile
 from textwrap import wrap
@@ -162,6 +163,36 @@ files_options = together(
     click.option("--workers", type=click.IntRange(1, 1024), help="Processors used; default all."),
     click.option("--show", is_flag=True, help=f"Show the result {SHOWN}."),
 )
+
+
+@contextmanager
+def speaking(words: dict[str, str]) -> Iterator[None]:
+    """Let errors name a command's options where they name Python's arguments.
+
+    ``words`` are sentences to replace first; then ``name=value`` becomes ``--name value``.
+
+    Examples
+    --------
+    >>> with speaking({"times": "time"}):
+    ...     raise ValueError('give the step= of times=, or edges="edge" and normalise=True')
+    Traceback (most recent call last):
+    click.exceptions.ClickException: give the --step of --time, or --edges edge and --normalise
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        for theirs, ours in words.items():
+            message = (
+                sub(rf"\b{theirs}=(?![=])", f"{ours}=", message)
+                if theirs.isidentifier()
+                else message.replace(theirs, ours)
+            )
+        message = sub(r"\b([a-z_]+)=True\b", r"--\1", message)
+        message = sub(r'\b([a-z_]+)="(\w+)"', r"--\1 \2", message)
+        message = sub(r"\b([a-z_]+)=([\w.+-]*\w)", r"--\1 \2", message)
+        message = sub(r"\b([a-z_]+)=(?![=\w])", r"--\1", message)
+        raise click.ClickException(message) from None
 
 
 def fill_for(fill_value: float | None, boundary: str) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, printable, write_bytes
+from faltung.cli.common import BOUNDARIES, printable, speaking, write_bytes
 from faltung.cli.complete import complete_file
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 FEW = 5  # weights that are printed
+WORDS = {"times": "time", "time_exponential(tau)": "time.exponential:TAU"}
 
 
 @click.command("smooth")
@@ -104,7 +105,8 @@ def smooth_command(
     if fill_value is not None and options["edges"] != "constant":
         raise click.UsageError("--fill-value goes with --edges constant.")
     check_targets(file, output, plot)
-    chosen = signal.weights(weights)
+    with speaking({}):
+        chosen = signal.weights(weights)
     table = read_table(file)
     names = chosen_columns(table, columns, time)
     moments = None if time is None else table.times(time)
@@ -115,9 +117,10 @@ def smooth_command(
     samples = {}
     for name in names:
         samples[name] = table.numbers(names[name])
-        done[name] = signal.smooth(
-            samples[name], chosen, times=moments, fill_value=fill_value or 0.0, **options
-        )
+        with speaking(WORDS):
+            done[name] = signal.smooth(
+                samples[name], chosen, times=moments, fill_value=fill_value or 0.0, **options
+            )
         found[name] = samples[name]
         taken = {*names, *found}
         found[unused(f"{name}_smooth", taken)] = done[name].values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,11 +10,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from faltung.cli.common import printable, together, write_text
+from faltung.cli.common import printable, speaking, together, write_text
 from faltung.cli.complete import complete_file
 
 if TYPE_CHECKING:
     from faltung.distributions import PMF
+
+WORDS = {  # what a command's user can do about it
+    "ask for floats with .rounded(), whose tails": "leave out --exact: the tails of floats",
+    "cut off more with mass=, or use a coarser unit": "use a coarser unit",
+    ", cut off more mass, or allow more with max_points=": "",
+    "allow more with max_points=, or use a coarser step": "use a coarser step",
+    "allow more with max_points=, cut off more with lost=, or use a coarser step": (
+        "use a coarser step"
+    ),
+    "cut off more with lost=, or use": "or use",
+}
+PLOTS = ("avif", "eps", "gif", "jpeg", "jpg", "pdf", "png", "svg", "tif", "tiff", "webp")
 
 exact_options = together(
     click.option("--exact", is_flag=True, help="Fractions instead of floats."),
@@ -35,7 +48,7 @@ exact_options = together(
     "--output",
     metavar="OUT",
     shell_complete=complete_file,
-    help="Write all of it: .csv, .npy, or - for stdout.",
+    help="Write all of it: .csv, .txt, or - for stdout; .npy holds floats only, 0 below 5e-324.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="The same as -o -.")
 @click.option("--plot", metavar="OUT", help="Draw it to this file; needs faltung[plot].")
@@ -48,8 +61,8 @@ def sum_command(
     """Add independent random numbers, and show how their sum is distributed.
 
     TERMS are d6, 10d6, coin, coin:1/3, binomial:10,0.3, poisson:50, geometric:0.1,
-    hypergeometric:52,13,5, uniform:1,6, or files: .csv with rows of value and probability (or
-    probabilities from 0 on), .npy, or - for such rows on stdin.
+    hypergeometric:52,13,5, uniform:1,6, a number, or files: .csv with rows of value and probability
+    (or probabilities from 0 on), .npy, or - for such rows on stdin; or copies: 100*poisson:50.
 
     \b
     Examples:
@@ -64,11 +77,13 @@ def sum_command(
     if log and not plot:
         raise click.UsageError("--log goes with --plot.")
     output = "-" if as_csv and output is None else output
+    check_targets(terms, output, plot, (".csv", ".txt", ".npy"))
     asked = [(given(text, "--sf"), "sf") for text in beyond]
     asked += [(given(text, "--cdf"), "cdf") for text in upto]
     wanted = [(text, share(text, "--quantile"), "quantile") for text in quantiles]
     wanted += [(text, share(text, "--isf"), "isf") for text in shares]
-    total = sum_of([term(text, exact, normalise) for text in terms], rtol=rtol)
+    with speaking(WORDS):
+        total = sum_of([term(text, exact, normalise) for text in terms], rtol=rtol)
     if output is not None:
         save(total, output)
     if plot is not None:
@@ -85,7 +100,20 @@ def sum_command(
         click.echo(line, err=output == "-")
 
 
-@click.command("ways")
+class Negative(click.Command):
+    """A command whose arguments may be negative numbers, which are no options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Lay numbers such as -3 behind the mark that ends the options."""
+        is_number = [re.fullmatch(r"-\.?\d[\d./eE+-]*", arg) is not None for arg in args]
+        if "--" not in args and any(is_number):
+            paired = [arg for arg, number in zip(args, is_number, strict=True) if not number]
+            numbers = [arg for arg, number in zip(args, is_number, strict=True) if number]
+            args = [*paired, "--", *numbers]
+        return super().parse_args(ctx, args)
+
+
+@click.command("ways", cls=Negative)
 @click.argument("first")
 @click.argument("second")
 @click.argument("total")
@@ -97,9 +125,11 @@ def sum_command(
     shell_complete=complete_file,
     help="Write it: a .csv file, or - for stdout.",
 )
+@click.option("--plot", metavar="OUT", help="Draw it to this file; needs faltung[plot].")
 def ways_command(
-    first: str, second: str, total: str, exact: bool, normalise: bool, output: str | None
-) -> None:
+    first: str, second: str, total: str, exact: bool, normalise: bool, output: str | None,
+    plot: str | None,
+) -> None:  # fmt: skip
     """List every way in which two random numbers add up to TOTAL.
 
     FIRST and SECOND are as in `faltung sum`.
@@ -109,15 +139,47 @@ def ways_command(
       faltung ways d6 d6 7 --exact
       faltung ways f.csv g.csv 3
     """
-    if first == second == "-":
-        raise click.UsageError("only one of FIRST and SECOND may be -, stdin.")
-    x, y = (copied(*term(text, exact, normalise)) for text in (first, second))
-    table = x.ways(y, given(total, "TOTAL"))
-    if output is None:
-        click.echo(str(table))
-        return
-    rows = "".join(",".join(map(str, row)) + "\n" for row in table)
-    put("a,b,f(a),g(b),product\n" + rows, output)
+    check_targets((first, second), output, plot, (".csv", ".txt"))
+    aim = given(total, "TOTAL")
+    with speaking(WORDS):
+        x, y = (copied(*term(text, exact, normalise)) for text in (first, second))
+        table = x.ways(y, aim)
+    lines = str(table).splitlines()
+    if plot is not None:
+        table.plot(plot)
+    if output is not None:
+        rows = "".join(",".join(map(str, row)).lower() + "\n" for row in table)
+        put("a,b,f(a),g(b),product\n" + rows, output)
+        lines = lines[-1:]
+    if output != "-":
+        lines += [printable(name) for name in (output, plot) if name is not None]
+    for line in lines:
+        click.echo(line, err=output == "-")
+
+
+def check_targets(
+    terms: Sequence[str], output: str | None, plot: str | None, endings: tuple[str, ...]
+) -> None:
+    """Raise before any work is done where something cannot be read or written."""
+    if terms.count("-") > 1:
+        raise click.UsageError("only one of the terms may be -, stdin.")
+    if output not in (None, "-") and Path(str(output)).suffix.lower() not in endings:
+        known = f"{', '.join(endings[:-1])} or {endings[-1]}"
+        raise click.UsageError(f"{output!r}: the ending must be {known}.")
+    for target in (output, plot):
+        if target in (None, "-"):
+            continue
+        place = Path(str(target))
+        if not place.parent.is_dir():
+            raise click.UsageError(f"{target}: there is no directory {place.parent}; create it.")
+        if place.exists() and any(Path(t).exists() and place.samefile(t) for t in terms):
+            raise click.UsageError(f"{target}: this is what is read; write another file.")
+    if plot is not None:
+        from faltung.distributions.shown import pyplot
+
+        pyplot()
+        if Path(plot).suffix.lstrip(".").lower() not in PLOTS:
+            raise click.UsageError(f"{plot}: plots are written as {', '.join(PLOTS)}.")
 
 
 def term(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
@@ -195,7 +257,9 @@ def inverse(total: PMF, text: str, q: Any, kind: str) -> str:
     """Return a line on one quantile."""
     value = q if total.exact else float(q)
     if kind == "quantile":
-        return f"quantile({text}) = {total.quantile(value)}"
+        open_ = total.lost.total > 0 and total.lost.total >= 1 - q
+        sure = "  (what was cut off may lie beyond)" if open_ else ""
+        return f"quantile({text}) = {total.quantile(value)}{sure}"
     low, high = total.isf_bounds(value)
     sure = "" if low == high else f"  (certainly from {low} to {high})"
     return f"isf({text}) = {total.isf(value)}{sure}"

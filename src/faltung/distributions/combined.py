@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,8 @@ from faltung.distributions.lattice import MOST_POINTS, check_points, common_step
 from faltung.distributions.pmf import PMF
 from faltung.distributions.scaled import EPS, Scaled
 from faltung.distributions.sums import RTOL, Lost
+
+MOST_COPIES = 1 << 62
 
 
 def sum_of(
@@ -45,16 +47,22 @@ def sum_of(
     [0.25, 0.5, 0.25]
     """
     sums.check_options(rtol, method, lost)
-    for _, copies in parts:
+    if isinstance(parts, PMF):
+        raise TypeError("parts are pairs of a PMF and how many copies: [(x, 1), (y, 2)].")
+    for part, copies in parts:
+        check_pmf(part)
         if isinstance(copies, bool) or not isinstance(copies, (int, np.integer)) or copies < 0:
             raise ValueError(f"copies are {copies!r}; they must be an integer of at least 0.")
+        if copies > MOST_COPIES and not certain(part):
+            raise ValueError(f"copies are {shown(Fraction(copies))}; at most {MOST_COPIES:,}.")
     parts = [(part, int(copies)) for part, copies in parts if copies]
     if not parts:
         return PMF.made(Fraction(0), Fraction(1), Exact((1,), 1), Lost(), 0.0, "nothing is added")
     if len(parts) == 1 and parts[0][1] == 1 and method == "auto":
         return parts[0][0]
-    step, masses = on_one_lattice([part for part, _ in parts], max_points)
     origin = sum((part.origin * n for part, n in parts), Fraction(0))
+    parts = [pair for pair in parts if not certain(pair[0])] or [(parts[0][0], 1)]
+    step, masses = on_one_lattice([part for part, _ in parts], max_points)
     found = sums.summed(
         [(m, n) for m, (_, n) in zip(masses, parts, strict=True)], rtol, method, lost, max_points
     )
@@ -66,6 +74,17 @@ def sum_of(
         origin + step * found.first, step, found.masses, lost_all,
         (1 + given) * (1 + found.error) - 1, found.method,
     )  # fmt: skip
+
+
+def check_pmf(x: Any) -> None:
+    """Raise TypeError unless it is a distribution."""
+    if not isinstance(x, PMF):
+        raise TypeError(f"{x!r} is no PMF; make one, or add a number with +.")
+
+
+def certain(x: PMF) -> bool:
+    """Return whether it has one value, which adds to a sum as a number does."""
+    return len(x) == 1 and not x.lost.total and float(x.scaled.floats()[0]) == 1
 
 
 def on_one_lattice(parts: Sequence[PMF], max_points: int) -> tuple[Fraction, list[Scaled | Exact]]:
@@ -118,6 +137,10 @@ def mixture(
     """
     from faltung.distributions.making import checked_shares
 
+    if isinstance(parts, (PMF, Mapping)) or not all(np.ndim(share) == 0 for share, _ in parts):
+        raise TypeError("parts are pairs of a share and a PMF: [(0.75, x), (0.25, y)].")
+    for _, part in parts:
+        check_pmf(part)
     shares = checked_shares([share for share, _ in parts], normalise, "shares")
     given = [(share, part) for share, (_, part) in zip(shares, parts, strict=True) if share]
     least = min(part.origin for _, part in given)

@@ -51,6 +51,15 @@ class Density:
     cells: PMF
     displacement: Fraction
 
+    def __post_init__(self) -> None:
+        """Raise TypeError where the cells are no distribution."""
+        if not isinstance(self.cells, PMF):
+            raise TypeError(
+                f"the cells are {type(self.cells).__name__}; they must be a PMF of the cells' "
+                "middles. Density.from_scipy makes one of a continuous distribution."
+            )
+        object.__setattr__(self, "displacement", number(self.displacement, "displacement"))
+
     @classmethod
     def from_scipy(
         cls, frozen: Any, *, step: Any, mass: float = 1e-16, max_points: int = 1 << 22
@@ -80,6 +89,11 @@ class Density:
         low, high = (round(Fraction(end) / width) for end in ends)
         check_points(high - low + 1, max_points, f"{shown(Fraction(high - low) * width)} in cells")
         edges = (np.arange(low, high + 2) - 0.5) * float(width)
+        if high > low and np.abs(np.diff(edges) / float(width) - 1).max() > 1e-3:
+            raise ValueError(
+                f"cells of {shown(width)} from {edges[0]:g} to {edges[-1]:g} are narrower than "
+                "floats tell; give a coarser step, or a distribution nearer to 0, and add the rest."
+            )
         below, above = np.asarray(frozen.cdf(edges)), np.asarray(frozen.sf(edges))
         lower = below[1:] <= 0.5  # differences of what is small keep their digits
         masses = np.where(lower, np.diff(below), -np.diff(above))
@@ -115,6 +129,14 @@ class Density:
             else (NotImplemented)
         )
 
+    def __rsub__(self, other: Any) -> Density:
+        return (-self).__add__(other)
+
+    def __truediv__(self, factor: Any) -> Density:
+        if not is_number(factor) or factor == 0:
+            raise TypeError(f"a Density is divided by numbers other than 0; got {factor!r}.")
+        return self * (1 / number(factor, "the divisor"))
+
     def __mul__(self, factor: Any) -> Density:
         if not is_number(factor):
             return NotImplemented
@@ -142,16 +164,16 @@ class Density:
         return np.asarray(self.cells.rounded().probabilities) / float(self.step)
 
     def cdf(self, x: Any) -> Any:
-        """Return about P(X <= x), each cell's mass thought to be spread evenly over it."""
+        """Return about P(X <= x) of the mass that is kept, each cell's spread evenly over it."""
         points = np.asarray(x, float)
         half = float(self.step) / 2
         edges = np.append(self.values - half, float(self.cells.last) + half)
         sums_ = np.append(0.0, self.cells.scaled.running().floats())
-        found = np.interp(points, edges, sums_ + self.cells.lost.below / 2)
+        found = np.interp(points, edges, sums_)
         return found if points.ndim else float(found)
 
     def sf(self, x: Any) -> Any:
-        """Return about P(X > x); small ones keep their digits."""
+        """Return about P(X > x) of the mass that is kept; see :meth:`sf_bounds`."""
         mirrored = (-self).cdf(-np.asarray(x, float))
         return mirrored
 
@@ -178,13 +200,15 @@ class Density:
         flat = flat.reshape(points.shape)
         return flat - self.displacement, flat + self.displacement
 
-    def quantile(self, q: Any) -> float:
+    def quantile(self, q: Any) -> Any:
         """Return the middle of the cell in which P(X <= x) reaches q; see ``displacement``."""
-        return float(self.cells.quantile(q))
+        found = np.asarray(self.cells.quantile(q), float)
+        return found if found.ndim else float(found)
 
-    def isf(self, q: Any) -> float:
+    def isf(self, q: Any) -> Any:
         """Return the middle of the cell beyond which at most q lies; see ``displacement``."""
-        return float(self.cells.isf(q))
+        found = np.asarray(self.cells.isf(q), float)
+        return found if found.ndim else float(found)
 
     def mean(self) -> float:
         """Return the mean of the middles, within ``displacement`` of the true one."""
@@ -193,6 +217,25 @@ class Density:
     def variance(self) -> float:
         """Return the variance of the middles."""
         return float(self.cells.variance())
+
+    def std(self) -> float:
+        """Return the standard deviation of the middles."""
+        return self.cells.std()
+
+    def cumulants(self, order: int = 4) -> tuple[Any, ...]:
+        """Return the first cumulants of the middles; see :meth:`PMF.cumulants`."""
+        return self.cells.cumulants(order)
+
+    def truncate(self, mass: float) -> Density:
+        """Return it without the cells at its ends; see :meth:`PMF.truncate`."""
+        return Density(self.cells.truncate(mass), self.displacement)
+
+    def explain(self) -> str:
+        """Return how it was computed, and what is certain of it."""
+        lines = self.cells.explain().splitlines()
+        return "\n".join(
+            [repr(self), *lines[1:], f"  displaced      at most {shown(self.displacement)}"]
+        )
 
     def sample(self, size: int | tuple[int, ...] | None = None, seed: Any = None) -> Any:
         """Return random values, evenly within their cells."""

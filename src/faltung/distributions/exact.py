@@ -20,7 +20,7 @@ from faltung.distributions.scaled import Scaled
 
 Array = NDArray[Any]
 
-BITS = 1 << 28  # of one large integer: multiplications beyond it take minutes
+BITS = 1 << 25  # of one large integer: multiplications beyond it take many seconds
 
 
 @dataclass(frozen=True)

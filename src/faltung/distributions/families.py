@@ -20,6 +20,7 @@ from faltung.distributions.lattice import BYTES_A_POINT, check_points, number
 from faltung.distributions.pmf import PMF
 from faltung.distributions.scaled import EPS, LONG, Scaled
 from faltung.distributions.sums import Lost
+from faltung.distributions.tails import is_number
 
 Array = NDArray[Any]
 MASS = 1e-300
@@ -57,6 +58,8 @@ def die(sides: int = 6) -> PMF:
 
 def coin(p: Any = Fraction(1, 2)) -> PMF:
     """Return 1 with probability ``p``, else 0; exact where ``p`` is a fraction."""
+    if not is_number(p) or not 0 <= p <= 1:
+        raise ValueError(f"coin of p={p!r}; it must be a number in [0, 1].")
     return binomial(1, p)
 
 
@@ -67,7 +70,7 @@ def binomial(n: int, p: Any) -> PMF:
     [Fraction(4, 9), Fraction(4, 9), Fraction(1, 9)]
     """
     n = integer(n, "n")
-    if n < 0 or not 0 <= p <= 1:
+    if n < 0 or not is_number(p) or not 0 <= p <= 1:
         raise ValueError(f"binomial of n={n!r}, p={p!r}; n must be at least 0 and p in [0, 1].")
     if p in (0, 1):
         return PMF({n * int(p): 1})
@@ -89,16 +92,16 @@ def poisson(mu: float, *, mass: float = MASS) -> PMF:
     >>> f"{twice.sf(300):.10e}"
     '6.0323916150e-59'
     """
-    if not 0 < mu < math.inf:
-        raise ValueError(f"poisson of mu={mu!r}; it must be more than 0, and finite.")
+    if not is_number(mu) or not 0 < mu < math.inf:
+        raise ValueError(f"poisson of mu={mu!r}; it must be a number more than 0, and finite.")
     mean = np.longdouble(float(mu))
     return outwards(lambda k: mean / (k + 1), int(mu), 0, None, "poisson", mass)
 
 
 def geometric(p: float, *, mass: float = MASS) -> PMF:
     """Return the trials to the first success, from 1 on, as scipy.stats.geom, down to a mass."""
-    if not 0 < p <= 1:
-        raise ValueError(f"geometric of p={p!r}; it must be more than 0 and at most 1.")
+    if not is_number(p) or not 0 < p <= 1:
+        raise ValueError(f"geometric of p={p!r}; it must be a number more than 0 and at most 1.")
     if p == 1:
         return PMF({1: 1})
     ratio = 1 - np.longdouble(float(p))

@@ -13,6 +13,7 @@ import numpy as np
 
 MOST_POINTS = 1 << 24
 LARGEST = 300  # decimal digits of a number by text
+MOST_BITS = 14_000  # of what is no text: Python prints 4,300 digits
 LONGEST = 8600  # letters of a fraction by text: Python reads 4,300 digits
 BYTES_A_POINT = 120  # at work: mantissas, exponents, running sums and their transforms
 
@@ -23,10 +24,15 @@ def number(value: Any, what: str) -> Fraction:
     >>> number(0.1, "the step")
     Fraction(1, 10)
     """
-    if isinstance(value, np.generic):
+    if isinstance(value, np.floating):  # the decimal that it prints as, of any precision
+        value = float(str(value)) if np.isfinite(value) else float(value)
+    elif isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Rational):
-        return Fraction(value)
+        found = Fraction(value)
+        if max(found.numerator.bit_length(), found.denominator.bit_length()) > MOST_BITS:
+            raise ValueError(f"{what} has more than 4,300 digits; give a number of fewer.")
+        return found
     if isinstance(value, float) and math.isfinite(value):
         return Fraction(repr(value))
     if isinstance(value, Decimal) or (isinstance(value, str) and len(value) <= LONGEST):
@@ -66,7 +72,7 @@ def short(count: int) -> str:
     >>> short(12_345), short(10**300)
     ('12,345', 'about 1e+300')
     """
-    return f"{count:,}" if count < 10**15 else f"about {Decimal(count):.3g}"
+    return f"{count:,}" if count < 10**15 else f"about {Decimal(count):.0e}"
 
 
 def check_points(count: int, most: int, why: str) -> None:
@@ -79,6 +85,25 @@ def check_points(count: int, most: int, why: str) -> None:
         )
 
 
+def floated(value: Fraction) -> float:
+    """Return the nearest float, infinite beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def about(value: Fraction | float, digits: int) -> str:
+    """Return a number to some digits, also where no float is as large.
+
+    >>> about(Fraction(5, 2), 6), about(Fraction(10**400, 3), 6)
+    ('2.5', '3.33333e+399')
+    """
+    if isinstance(value, Fraction) and math.isinf(floated(value)):
+        return f"{Decimal(value.numerator) / Decimal(value.denominator):.{digits}g}"
+    return f"{float(value):.{digits}g}"
+
+
 def shown(value: Fraction) -> str:
     """Return a number as short as it can be told.
 
@@ -86,6 +111,8 @@ def shown(value: Fraction) -> str:
     ('2.5', '1/3', '7')
     """
     if value.denominator == 1:
-        return str(value.numerator)
-    near = float(value)
-    return f"{near:g}" if Fraction(f"{near:g}") == value else str(value)
+        brief = f"{Decimal(value.numerator).normalize()}".lower()
+        long = abs(value.numerator) >= 10**20 and Fraction(brief) == value
+        return brief if long else str(value.numerator)
+    near = floated(value)
+    return f"{near:g}" if math.isfinite(near) and Fraction(f"{near:g}") == value else str(value)

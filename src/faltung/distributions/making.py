@@ -78,6 +78,8 @@ def checked_shares(values: Sequence[Any], normalise: bool, what: str) -> list[An
 
 def from_array(values: Any, origin: Fraction, step: Fraction, normalise: bool) -> Made:
     """Return a distribution of probabilities from the first value on."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError("probabilities are a masked array; give those that count as a mapping.")
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(
@@ -97,9 +99,19 @@ def of_floats(array: Any, origin: Fraction, step: Fraction, normalise: bool) -> 
     if bad.any():
         at = int(bad.argmax())
         checked_shares(array[: at + 1].tolist(), True, "probabilities")  # raises
-    total = math.fsum(array)
-    checked_shares([total], normalise, "probabilities")
-    return of_shares_array(array if total == 1 else array / total, origin, step)
+    power = math.frexp(float(array.max(initial=0)))[1]  # sums neither overflow nor vanish
+    total = math.fsum(np.ldexp(array, -power))
+    checked_shares([over(total, power)], normalise, "probabilities")
+    there = np.flatnonzero(array)
+    masses = scaled(array[there[0] : there[-1] + 1])
+    if total != 1 or power:
+        masses = scaled(masses.mantissa / total, masses.exponent - power)
+    return Made(origin + step * int(there[0]), step, masses, Lost(), 2 * EPS, "given")
+
+
+def over(value: float, power: int) -> float:
+    """Return ``value * 2**power``, at most the greatest float."""
+    return math.ldexp(value, power) if power < 1000 else float(np.finfo(float).max)
 
 
 def of_shares_array(array: Any, origin: Fraction, step: Fraction) -> Made:
@@ -146,8 +158,8 @@ def places(values: Sequence[Fraction]) -> tuple[Fraction, Fraction, list[int], i
     if count > MOST_POINTS:
         raise ValueError(
             f"the values from {shown(least)} to {shown(max(values))} have only {shown(step)} as a "
-            f"common step, which makes {short(count)} points, and {MOST_POINTS:,} are allowed; "
-            "round the values to a coarser step."
+            f"common step, which makes {short(count)} points, {short(count * BYTES_A_POINT)} bytes "
+            f"at work, and {MOST_POINTS:,} points are allowed; round the values to a coarser step."
         )
     return least, step, [int((value - least) / step) for value in values], count
 
@@ -168,6 +180,8 @@ def from_samples(samples: Any, step: Any) -> PMF:
     """Return the shares of values in samples."""
     from faltung.distributions.pmf import PMF
 
+    if isinstance(samples, np.ma.MaskedArray):
+        raise TypeError("samples are a masked array; give samples.compressed().")
     array = np.asarray(samples)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf":
         raise ValueError(
@@ -179,7 +193,14 @@ def from_samples(samples: Any, step: Any) -> PMF:
         raise ValueError(f"{bad} of {array.size} samples are NaN or infinite; leave them out.")
     if step is not None:
         apart = positive(step, "step")
-        array = np.rint(array / float(apart)).astype(np.int64)
+        with np.errstate(over="ignore"):
+            steps = np.rint(array / float(apart))
+        if np.abs(steps).max() >= 2.0**53:
+            raise ValueError(
+                f"samples of up to {np.abs(array).max():.3g} are more than 2**53 steps of "
+                f"{shown(apart)}, of which floats are no multiples any more; give a coarser step="
+            )
+        array = steps.astype(np.int64)
     values, counts = np.unique(array, return_counts=True)
     points = [number(value, "a sample") for value in values]
     if step is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.distributions.exact import Exact
-from faltung.distributions.lattice import MOST_POINTS, number, positive, shown
+from faltung.distributions.lattice import MOST_POINTS, about, floated, number, positive, shown
 from faltung.distributions.scaled import EPS, Scaled
 from faltung.distributions.sums import RTOL, Lost
 from faltung.distributions.tails import Tails, is_number, objects
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Masses = Scaled | Exact
+HIGHEST = 100  # order of cumulants
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -98,6 +99,7 @@ class PMF(Tails):
             made = making.from_array(probabilities, start, apart, normalise)
         for name in ("origin", "step", "masses", "lost", "error", "method"):
             object.__setattr__(self, name, getattr(made, name))
+        freeze(self.masses)
 
     @classmethod
     def made(
@@ -116,6 +118,7 @@ class PMF(Tails):
         }  # fmt: skip
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        freeze(self.masses)
         return self
 
     @classmethod
@@ -172,10 +175,13 @@ class PMF(Tails):
     @property
     def values(self) -> Array:
         """The values, as int64 where they are integers, else float64."""
-        if self._integral:
+        whole = self.origin.denominator == self.step.denominator == 1
+        if whole and max(abs(self.origin), abs(self.last)) < 1 << 63:
             return int(self.origin) + int(self.step) * np.arange(len(self))
         below = math.lcm(self.origin.denominator, self.step.denominator)
         first, apart = int(self.origin * below), int(self.step * below)
+        if max(abs(first), abs(first + apart * len(self)), below) >= 1 << 1000:
+            return np.array([floated(self.origin + self.step * n) for n in range(len(self))])
         return (first + apart * np.arange(len(self), dtype=float)) / below
 
     @cached_property
@@ -278,7 +284,7 @@ class PMF(Tails):
     def __sub__(self, other: Any) -> PMF:
         if isinstance(other, PMF):
             return self + (-other)
-        return self + (-other) if is_number(other) else NotImplemented
+        return self + (-number(other, "what is taken off")) if is_number(other) else NotImplemented
 
     def __rsub__(self, other: Any) -> PMF:
         return (-self) + other if is_number(other) else NotImplemented
@@ -296,7 +302,12 @@ class PMF(Tails):
     __rmul__ = __mul__
 
     def __truediv__(self, factor: Any) -> PMF:
-        return self * (1 / number(factor, "the divisor")) if is_number(factor) else NotImplemented
+        if not is_number(factor):
+            return NotImplemented
+        by = number(factor, "the divisor")
+        if by == 0:
+            raise ZeroDivisionError("a distribution cannot be divided by 0.")
+        return self * (1 / by)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PMF):
@@ -333,8 +344,10 @@ class PMF(Tails):
         >>> short, short.lost.below < 5e-7
         (<PMF 26 to 74 step 1, 49 points: mean 50, sd 5, lost at most 5.64e-07>, True)
         """
-        if not 0 <= mass < 1:
-            raise ValueError(f"mass is {mass!r}; it must be at least 0 and less than 1.")
+        if not is_number(mass) or not 0 <= mass < 1:
+            raise ValueError(
+                f"mass is {mass!r}; it must be a number of at least 0 and less than 1."
+            )
         up, down = self.scaled.running().floats(), self.scaled[::-1].running().floats()
         grown = 1 + self._relative + 4 * EPS
         first = int(np.searchsorted(up * grown, mass / 2, side="right"))
@@ -362,8 +375,8 @@ class PMF(Tails):
         Cumulants of independent sums add. From central moments by the recursion of P. J. Smith
         (The American Statistician 49, 1995).
         """
-        if order < 1:
-            raise ValueError(f"order is {order!r}; it must be at least 1.")
+        if not isinstance(order, (int, np.integer)) or not 1 <= order <= HIGHEST:
+            raise ValueError(f"order is {order!r}; it must be an integer from 1 to {HIGHEST}.")
         if isinstance(self.masses, Exact):
             weights: Any = objects(self.masses.numerators)
             points: Any = objects(range(len(self)))
@@ -384,9 +397,9 @@ class PMF(Tails):
         if self.exact:
             mean = self.origin + self.step * middle
             return (mean, *(found[n] * self.step**n for n in range(2, order + 1)))
-        step = float(self.step)
-        mean = float(self.origin + self.step * Fraction(float(middle)))
-        return (mean, *(float(found[n]) * step**n for n in range(2, order + 1)))
+        mean = floated(self.origin + self.step * Fraction(float(middle)))
+        steps = [floated(self.step**n) for n in range(order + 1)]
+        return (mean, *(float(found[n]) * steps[n] for n in range(2, order + 1)))
 
     def mean(self) -> Any:
         """Return the mean of the mass that is kept."""
@@ -398,7 +411,17 @@ class PMF(Tails):
 
     def std(self) -> float:
         """Return the square root of the variance."""
-        return math.sqrt(self.variance())
+        return floated(self._spread())
+
+    def _spread(self) -> Fraction:
+        """Return the standard deviation, which may be greater than any float."""
+        one = self._like(origin=Fraction(0), step=Fraction(1))
+        return self.step * Fraction(math.sqrt(one.variance()))
+
+    def _middle(self) -> Fraction:
+        """Return the mean, which may be greater than any float."""
+        one = self._like(origin=Fraction(0), step=Fraction(1))
+        return self.origin + self.step * Fraction(one.mean())
 
     # what it looks like
 
@@ -410,8 +433,8 @@ class PMF(Tails):
         if len(self) > 1:
             where = f"{where} to {shown(self.last)} step {shown(self.step)}"
         return (
-            f"<PMF {where}, {points}: {exact}mean {float(self.mean()):.6g}, "
-            f"sd {self.std():.4g}{lost}>"
+            f"<PMF {where}, {points}: {exact}mean {about(self._middle(), 6)}, "
+            f"sd {about(self._spread(), 4)}{lost}>"
         )
 
     def explain(self) -> str:
@@ -445,3 +468,9 @@ class PMF(Tails):
         from faltung.distributions.shown import plot
 
         return plot(self, path, log, title)
+
+
+def freeze(masses: Masses) -> None:
+    """Let nobody write into the arrays of a value."""
+    if isinstance(masses, Scaled):
+        masses.mantissa.flags.writeable = masses.exponent.flags.writeable = False

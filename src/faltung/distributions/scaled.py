@@ -153,22 +153,27 @@ def by_text(texts: Sequence[str]) -> Scaled:
     return scaled(np.array([m for m, _ in found]), np.array([e for _, e in found], np.int64))
 
 
-def texts(values: Scaled) -> list[str]:
-    """Return decimals that are read back as the same numbers, of any exponent.
+def plain(values: Scaled) -> list[float | Decimal]:
+    """Return each as a float, or as a decimal of 17 digits where a float has fewer.
 
-    >>> texts(by_text(["0", "0.1", "7e-779"]))
-    ['0.0', '0.1', '7.0000000000000000e-779']
+    >>> [f"{number:.5g}" for number in plain(by_text(["0", "0.1", "7e-779"]))]
+    ['0', '0.1', '7.0000e-779']
     """
     floats = values.floats().tolist()
+    found: list[float | Decimal] = []
     with localcontext(DIGITS):
-        return [
-            repr(value)
-            if value > NORMAL or not mantissa
-            else f"{Decimal(mantissa) * Decimal(2) ** exponent:.16e}"
-            for value, mantissa, exponent in zip(
-                floats, values.mantissa.tolist(), values.exponent.tolist(), strict=True
-            )
-        ]
+        for number, mantissa, exponent in zip(
+            floats, values.mantissa.tolist(), values.exponent.tolist(), strict=True
+        ):
+            if number <= NORMAL and mantissa:
+                number = Decimal(f"{Decimal(mantissa) * Decimal(2) ** exponent:.16e}")
+            found.append(number)
+    return found
+
+
+def texts(values: Scaled) -> list[str]:
+    """Return decimals that are read back as the same numbers, of any exponent."""
+    return [str(number).lower() for number in plain(values)]
 
 
 def join(parts: list[Scaled]) -> Scaled:

@@ -11,6 +11,7 @@ from faltung.distributions.lattice import shown
 
 if TYPE_CHECKING:
     from faltung.distributions.pmf import PMF
+    from faltung.distributions.ways import Ways
 
 Array = NDArray[Any]
 CENTRAL = 1e-4  # mass that a histogram leaves out at its ends, together
@@ -22,6 +23,7 @@ def explain(x: PMF) -> str:
     exact = "exact" if x.exact else f"each within {x.error:.2g} of itself"
     lost = "nothing"
     if x.lost.total:
+        exact += ", but for what was cut off"
         parts = zip(("below", "anywhere", "above"),
                     (x.lost.below, x.lost.anywhere, x.lost.above), strict=True)  # fmt: skip
         lost = ", ".join(f"at most {mass:.3g} {where}" for where, mass in parts if mass)
@@ -117,8 +119,8 @@ def plot(x: PMF, path: Any, log: bool, title: str) -> Any:
         at = thin(len(x))
         values = np.array([float(x.origin + x.step * int(n)) for n in at])
         to_ten = np.log10(2)
-        axes.plot(values, x.scaled[::-1].running()[::-1][at].log2() * to_ten, label="from above")
-        axes.plot(values, x.scaled.running()[at].log2() * to_ten, label="from below")
+        axes.plot(values, x.scaled[::-1].running()[::-1][at].log2() * to_ten, label="P(X >= x)")
+        axes.plot(values, x.scaled.running()[at].log2() * to_ten, label="P(X <= x)")
         axes.plot(values, x.scaled.log2()[at] * to_ten, ":", color="0.3", label="probability")
         axes.set_ylabel("log10 of the probability")
         axes.legend()
@@ -134,6 +136,26 @@ def plot(x: PMF, path: Any, log: bool, title: str) -> Any:
         axes.set_ylim(bottom=0)
     axes.set_xlabel("value")
     axes.set_title(title or repr(x)[5:-1], fontsize=10)
+    return written(figure, path)
+
+
+def plot_ways(table: Ways, path: Any, title: str) -> Any:
+    """Draw what each way contributes to one number of a sum."""
+    figure = pyplot()(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    at = [float(row[0]) for row in table]
+    masses = [float(row[4]) for row in table]
+    if len(at) < 100:
+        apart = min(np.diff(at), default=1.0)
+        axes.bar(at, masses, width=0.8 * apart)
+        for a, mass, row in zip(at, masses, table.rows, strict=True):
+            if len(at) <= 12:
+                axes.annotate(f"{row[0]} + {row[1]}", (a, mass), ha="center", va="bottom")
+    else:
+        axes.vlines(at, 0, masses)
+    axes.set_xlabel("a")
+    axes.set_ylabel("f(a) g(b)")
+    axes.set_title(title or str(table).splitlines()[-1], fontsize=10)
     return written(figure, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -194,16 +195,18 @@ class Tails:
     def isf(self, q: Any) -> Any:
         """Return the least value x with P(X > x) <= q: the quantile from above.
 
-        A probability within its error of q counts as q.
+        A probability within its error of q counts as q. A number, or an array for an array.
         """
-        check_share(q)
+        return each(q, self._isf)
+
+    def _isf(self, q: Any) -> Any:
         at = self._first_below(q, -max(self._relative, 4 * EPS), 0.0)
         return plain(self.origin + self.step * min(at, len(self) - 1))
 
     def isf_bounds(self, q: Any) -> tuple[Any, Any]:
         """Return certified bounds on :meth:`isf`: the least and the greatest that it may be.
 
-        Infinite where the mass that was cut off leaves them open.
+        Infinite where the mass that was cut off leaves them open. ``q`` is one number.
         """
         check_share(q)
         if self.exact and not self.lost.total:
@@ -218,17 +221,22 @@ class Tails:
         return least, greatest
 
     def quantile(self, q: Any) -> Any:
-        """Return the least value x with P(X <= x) >= q.
+        """Return the least value x with P(X <= x) >= q, of the mass that is kept, or the last.
 
-        For q near 1 :meth:`isf` has the digits that ``1 - q`` loses.
+        For q near 1 :meth:`isf` has the digits that ``1 - q`` loses. A number, or an array for an
+        array.
 
         Examples
         --------
         >>> from faltung.distributions import PMF
         >>> PMF([0.25, 0.5, 0.25]).quantile(0.5)
         1
+        >>> PMF([0.25, 0.5, 0.25]).quantile([0.2, 0.5, 0.9]).tolist()
+        [0, 1, 2]
         """
-        check_share(q)
+        return each(q, self._quantile)
+
+    def _quantile(self, q: Any) -> Any:
         if isinstance(self.masses, Exact):
             least = number(q, "q") * self.masses.denominator
             sums_ = cast(list[int], self._up)
@@ -277,7 +285,19 @@ def plain(value: Fraction) -> Any:
     return int(value) if value.denominator == 1 else float(value)
 
 
+def each(q: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a function of one probability, or of each in an array."""
+    if np.ndim(q) == 0:
+        check_share(q)
+        return function(q)
+    shares = np.asarray(q)
+    for share in shares.ravel().tolist():
+        check_share(share)
+    found = np.array([function(share) for share in shares.ravel().tolist()])
+    return found.reshape(shares.shape)
+
+
 def check_share(q: Any) -> None:
     """Raise ValueError unless q is in [0, 1]."""
-    if not 0 <= q <= 1:
-        raise ValueError(f"q is {q!r}; it must be at least 0 and at most 1.")
+    if not is_number(q) or not 0 <= q <= 1:
+        raise ValueError(f"q is {q!r}; it must be a number of at least 0 and at most 1.")

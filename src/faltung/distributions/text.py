@@ -22,6 +22,8 @@ from faltung.distributions.scaled import by_text
 NAMES = {
     "dN": "a die of N sides",
     "NdM": "N dice of M sides",
+    "N*TERM": "N copies of any of these",
+    "3.5": "a number",
     "coin:P": "1 with probability P (1/2 by default), else 0",
     "binomial:N,P": "successes of N trials",
     "poisson:MU": "events, MU on average",
@@ -41,7 +43,8 @@ def named(text: str, *, exact: bool = False, normalise: bool = False) -> PMF:
     ----------
     text : str
         ``d6``, ``10d6``, ``coin``, ``coin:1/3``, ``binomial:10,0.3``, ``poisson:50``,
-        ``geometric:0.1``, ``hypergeometric:52,13,5``, ``uniform:1,6``, or a .csv or .npy file.
+        ``geometric:0.1``, ``hypergeometric:52,13,5``, ``uniform:1,6``, a number, or a .csv or
+        .npy file; ``100*poisson:50`` is as many copies.
     exact : bool
         Fractions instead of floats; decimals in texts and files are read as written.
     normalise : bool
@@ -64,11 +67,19 @@ def named(text: str, *, exact: bool = False, normalise: bool = False) -> PMF:
 
 def parsed(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
     """Return a distribution and how many copies of it a text names."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is no text; give one such as '2d6' or 'poisson:50'.")
     text = text.strip()
-    dice = re.fullmatch(r"(\d*)d(\d+)", text)
+    many = re.fullmatch(r"([0-9]+)\s*\*\s*([^*]+)", text)
+    if many:
+        part, copies = parsed(many[2], exact, normalise)
+        return part, copies * bounded(many[1], text)
+    if re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", text):
+        return plainly(PMF({number(text, "a term"): 1}), exact), 1
+    dice = re.fullmatch(r"([0-9]*)[dD]([0-9]+)", text)
     if dice:
-        copies, sides = dice.groups()
-        return plainly(families.die(bounded(sides, text)), exact), bounded(copies or "1", text)
+        count, sides = dice.groups()
+        return plainly(families.die(bounded(sides, text)), exact), bounded(count or "1", text)
     if Path(text).suffix.lower() in (".csv", ".txt", ".npy"):
         return plainly(from_file(Path(text), exact, normalise), exact), 1
     name, _, given = text.partition(":")
@@ -82,14 +93,14 @@ def parsed(text: str, exact: bool, normalise: bool) -> tuple[PMF, int]:
     }
     if name not in makers:
         raise ValueError(f"{text!r} is no distribution; there are {'; '.join(NAMES)}.")
-    count, make = makers[name]
+    takes, make = makers[name]
     if name == "coin" and not given:
         given = "1/2"
     values = [value for value in given.split(",") if value.strip()]
     usage = next(known for known in NAMES if known.startswith(name))
-    if len(values) != count:
+    if len(values) != takes:
         raise ValueError(
-            f"{text!r} has {len(values)} parameters, and {name} takes {count}: {usage}."
+            f"{text!r} has {len(values)} parameters, and {name} takes {takes}: {usage}."
         )
     numbers = [number(value.strip(), f"{text!r}: a parameter") for value in values]
     if exact and name in ("poisson", "geometric"):

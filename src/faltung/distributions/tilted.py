@@ -28,6 +28,7 @@ ALIASED = 100.0  # bits below 1 of what lies outside a circular window
 WHOLE = 1 << 16  # a support of fewer points is transformed whole
 NEGLIGIBLE = 90.0  # minus logarithms of spectra that are taken for 0
 REFINED = 100_000_000  # products at most, for spectra in long double
+MOST_LAID = 1 << 20  # points of which it is asked whether they are sums at all
 DIRECT = 200_000_000  # products at most, for points that no tilt reaches
 
 
@@ -104,7 +105,7 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
             "with max_points=, cut off more with lost=, or use a coarser step."
         )
     whole = zeros(count)
-    done = np.zeros(count, bool)
+    done = impossible(total, low, high)
     inside, worst, tilts, length, work = 0.0, 0.0, 0, 0, 0
     targets = [float(np.clip(total.cumulant(0.0)[1], low, high))]
     reach, probed = 0.0, False
@@ -148,6 +149,42 @@ def window(total: Sum, rtol: float, lost: float, most: int) -> Window:
         low - total.first, whole, upward(below), upward_float(inside), upward(above),
         rtol / 2 + worst, tilts, length,
     )  # fmt: skip
+
+
+def impossible(total: Sum, low: int, high: int) -> NDArray[np.bool_]:
+    """Return which points of a window are no sum at all, as 1 is none of {0, 3, 5}.
+
+    Those are 0 for certain, and no tilt needs to look for them. Of windows that are far from the
+    least sum, or of parts without gaps, none is told.
+    """
+    none = np.zeros(high - low + 1, bool)
+    size = high - total.first + 1
+    if size > MOST_LAID or all((part.masses.mantissa > 0).all() for part in total.parts):
+        return none
+    whole = np.ones(1)
+    for part in total.parts:
+        sums, left = (part.masses.mantissa[:size] > 0).astype(float), part.copies
+        while left:
+            whole = reached(whole, sums, size) if left & 1 else whole
+            left >>= 1
+            more = reached(sums, sums, size) if left else sums
+            if left and len(more) == len(sums) and (more == sums).all():  # for good: 0 is in it
+                whole, left = reached(whole, sums, size), 0
+            sums = more
+    none[:] = True
+    within = whole[low - total.first :] > 0
+    none[: len(within)] = ~within
+    return none
+
+
+def reached(a: Array, b: Array, size: int) -> Array:
+    """Return 1 where a sum of two of these points lies, of the first ``size``, and else 0."""
+    import faltung
+
+    long, short = (a, b) if len(a) >= len(b) else (b, a)
+    # counts, which transforms give to a millionth
+    found: Array = (faltung.convolve(long, short, mode="full")[:size] > 0.5).astype(float)
+    return found
 
 
 def probes(point: int, low: int, high: int) -> list[float]:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faltung.distributions.lattice import number
+from faltung.distributions.exact import Exact
+from faltung.distributions.lattice import MOST_POINTS, number
+from faltung.distributions.scaled import Scaled, scaled
+from faltung.distributions.scaled import plain as plain_numbers
 from faltung.distributions.tails import plain
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Ways:
     total : number
         What they add up to.
     rows : tuple of (a, b, f(a), g(b), f(a) g(b))
+        Probabilities that a float holds with fewer digits, below 1e-308, are decimals.
     probability : number
         The sum of the products: the probability of the total.
 
@@ -64,6 +68,12 @@ class Ways:
         whole = max(len(lines[0]), len(label) + 2 + len(sum_))
         return "\n".join([*lines, label + sum_.rjust(whole - len(label))])
 
+    def plot(self, path: Any = None, *, title: str = "") -> Any:
+        """Draw the products, each over its a, with matplotlib; see :meth:`PMF.plot`."""
+        from faltung.distributions.shown import plot_ways
+
+        return plot_ways(self, path, title)
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -80,23 +90,43 @@ def told(value: Any) -> str:
     """Return a cell's text."""
     if isinstance(value, (int, Fraction)):
         return str(value)
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return value if isinstance(value, str) else f"{value:.6g}".lower()
 
 
 def ways(x: PMF, y: PMF, total: Any) -> Ways:
     """Return every way in which values of two distributions add up to a total."""
+    from faltung.distributions.combined import on_one_lattice
+    from faltung.distributions.pmf import PMF
+
+    if not isinstance(y, PMF):
+        raise TypeError(f"the other is {y!r}; it must be a PMF.")
     aim = number(total, "the total")
-    exact = x.exact and y.exact
-    found = []
-    if len(x) > MOST:
-        raise ValueError(f"a table of up to {len(x):,} rows; at most {MOST:,} are listed.")
-    f, g = (x.probabilities, y.probabilities) if exact else (x.scaled.floats(), y.scaled.floats())
-    for n in range(len(x)):
-        a = x.origin + x.step * n
-        at = (aim - a - y.origin) / y.step
-        if at.denominator == 1 and 0 <= at < len(y) and f[n] and g[int(at)]:
-            p, q = (v if exact else float(v) for v in (f[n], g[int(at)]))
-            found.append((plain(a), plain(aim - a), p, q, p * q))
-    products = [row[4] for row in found]
-    whole = sum(products, Fraction(0)) if exact else float(np.sum(products))
-    return Ways(plain(aim), tuple(found), whole)
+    step, (f, g) = on_one_lattice([x, y], MOST_POINTS)
+    place = (aim - x.origin - y.origin) / step  # the sum of two indices
+    at = int(place) if place.denominator == 1 else -1
+    first = np.arange(max(0, at - len(g) + 1), min(len(f), at + 1))
+    if isinstance(f, Exact) and isinstance(g, Exact):
+        exact = [Fraction(f.numerators[n], f.denominator) for n in first.tolist()]
+        others = [Fraction(g.numerators[at - n], g.denominator) for n in first.tolist()]
+        both = [p * q for p, q in zip(exact, others, strict=True)]
+        columns: Any = (exact, others, both)
+        whole: Any = sum(both, Fraction(0))
+    else:
+        p = floated(f)[first]
+        q = floated(g)[at - first]
+        products = scaled(p.mantissa * q.mantissa, p.exponent + q.exponent)
+        columns = tuple(map(plain_numbers, (p, q, products)))
+        whole = plain_numbers(products.total())[0] if len(first) else 0.0
+    rows = [
+        (plain(a), plain(aim - a), *cells)
+        for a, *cells in zip((x.origin + step * n for n in first.tolist()), *columns, strict=True)
+        if cells[0] and cells[1]
+    ]
+    if len(rows) > MOST:
+        raise ValueError(f"there are {len(rows):,} ways; at most {MOST:,} are listed.")
+    return Ways(plain(aim), tuple(rows), whole)
+
+
+def floated(masses: Scaled | Exact) -> Scaled:
+    """Return probabilities as numbers of any size."""
+    return masses.scaled() if isinstance(masses, Exact) else masses
