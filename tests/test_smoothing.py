@@ -370,3 +370,14 @@ def test_a_memory_of_a_thousand_samples():
     done = signal.smooth(np.ones(3), "exponential:0.001")
     assert done.lag == pytest.approx(999, rel=2e-3)  # (1 - alpha) / alpha, cut after 1e-4
     assert done.weights[1] / done.weights[0] == pytest.approx(0.999)
+
+
+def test_by_real_ages_the_last_sample_is_the_average_while_its_weight_tells():
+    x = np.full(1000, np.nan)
+    x[0] = 0.3
+    for weights in (signal.time_exponential(1.0), lambda age: np.exp(-age)):
+        done = signal.smooth(x, weights, times=np.arange(1000.0))
+        there = ~np.isnan(done.values)
+        assert 600 < there.sum() < 700  # exp(-644) is 1e-280
+        np.testing.assert_allclose(done.values[there], 0.3, rtol=1e-12)
+        np.testing.assert_array_equal(done.coverage > 0, there)
