@@ -223,7 +223,7 @@ def text_table(path: str, text: str) -> Table:
     """Return the table of a text."""
     rows: list[list[str]] = []
     lines: list[int] = []
-    for line, row in cells(path, list(io.StringIO(text))):
+    for line, row in cells(path, list(io.StringIO(text, newline=None))):
         if rows and len(row) != len(rows[0]):
             raise TableError(
                 f"{path}: line {line} has {len(row)} cells and the first has {len(rows[0])}; write "
