@@ -7,7 +7,22 @@ from types import ModuleType
 
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
-    from pipelines import decimate, direct, fused, interpolate, separable, sparse, sums, transpose
+    from pipelines import (
+        decimate,
+        direct,
+        fused,
+        interpolate,
+        norms,
+        pooling,
+        products,
+        separable,
+        sparse,
+        sums,
+        transpose,
+        weights,
+        winograd,
+    )
 
-    modules = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
+    operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
+    modules = (*operator, products, weights, pooling, norms, winograd)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -1,9 +1,12 @@
-"""Audio in rooms: channels, gains, files, and the commands reverb and stream."""
+"""Audio in rooms: channels, gains, files, and the command reverb."""
 
 import os
 import re
+import signal
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +71,46 @@ def test_partitioned_rooms_run_in_threads_alike():
     np.testing.assert_array_equal(np.concatenate(list(runs[0].all_of(np.split(x, 2)))), one)
 
 
+@pytest.mark.parametrize("latency", [None, 0, 511])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_ways_through_a_room_that_are_late_unlike(channels, latency):
+    rng = np.random.default_rng(0)
+    room = np.zeros((4000, 2))
+    room[:, 0], room[0, 1] = rng.standard_normal(4000), 1
+    x = rng.standard_normal((3000, channels))
+    live = Reverb(room, channels, dry=0.5, latency=latency)
+    given, outputs = 0, []
+    for block in np.split(x, [700, 701, 1900]):
+        outputs.append(live.feed(block))
+        given += len(outputs[-1])
+        assert given >= sum(map(len, np.split(x, [700, 701, 1900])[: len(outputs)])) - live.latency
+    wanted = by_definition(x, room)
+    wanted[: len(x)] += 0.5 * x
+    np.testing.assert_allclose(np.concatenate([*outputs, live.flush()]), wanted, atol=1e-10)
+
+
+def test_an_interrupt_breaks_a_room(monkeypatch):
+    room, x = np.array([[1.0, 0.5], [0.5, 0.0]]), np.ones((5, 1))
+    live = Reverb(room, 1, dry=1, workers=1)
+    with monkeypatch.context() as patched:
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        patched.setattr(live._streams[1], "feed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            live.feed(x)
+    for call in (lambda: live.feed(x), live.flush):
+        with pytest.raises(ValueError, match=r"broken.*reset\(\)"):
+            call()
+    live.reset()
+    wanted = by_definition(x, room)
+    wanted[:5] += 1
+    np.testing.assert_allclose(np.concatenate(list(live.all_of([x]))), wanted)
+    with pytest.raises(ValueError, match=r"was flushed; reset\(\)"):
+        live.feed(x)
+
+
 def test_shapes_and_dtypes():
     assert reverb(np.ones(5, "f4"), np.ones(2)).dtype == np.float32
     assert reverb(np.ones(5, "f2"), np.ones(2)).dtype == np.float32
@@ -83,6 +126,11 @@ def test_normalised_rooms():
     assert np.std(loud, axis=0).max() == pytest.approx(np.std(x), rel=0.02)
     quiet = reverb(x, room, normalise="peak")
     assert np.abs(quiet).max() <= np.abs(x).max()
+    for tiny in (1e-310, 1e-200, 1e200, 1e307):  # squares leave the range
+        for end in ("energy", "peak"):
+            wanted = reverb(x[:99], room / 4, normalise=end)
+            scaled = reverb(x[:99], room / 4 * tiny, normalise=end)
+            np.testing.assert_allclose(scaled, wanted, rtol=0, atol=1e-9)
     for end in ("energy", "peak"):  # one factor for both: the balance stays
         y = reverb(x, room, normalise=end)
         np.testing.assert_allclose(y * (np.abs(loud).max() / np.abs(y).max()), loud, atol=1e-9)
@@ -101,6 +149,13 @@ def test_normalised_rooms():
     (lambda: reverb([1.0], [1.0], normalise="loud"), ValueError, "use None, energy or peak"),
     (lambda: reverb([1.0], [1.0], tail="wag"), ValueError, "use keep or cut"),
     (lambda: reverb([1.0], [1.0], gain=np.inf), ValueError, "finite"),
+    (lambda: reverb([1.0], [1.0], gain=1e5), ValueError, "100000 dB .* louder than float64"),
+    (lambda: reverb(np.ones(3, "f4"), [1.0], gain=1000), ValueError, "louder than float32"),
+    (lambda: Reverb([1.0], 1, "float32", dry=1e40), ValueError, "dry 1e.40 .* louder than float32"),
+    (lambda: Reverb([1.0], 0), ValueError, "channels=0 must be at least 1"),
+    (lambda: Reverb([1.0], 1.5), TypeError, "channels=1.5 must be a whole number"),
+    (lambda: Reverb([1.0], 1, np.int16), TypeError, "must be float32 or float64"),
+    (lambda: Reverb([1.0], 1, object), TypeError, "must be float32 or float64"),
     (lambda: Reverb([1.0], 2).feed(np.ones((3, 1))), ValueError, r"takes float64 \(frames, 2\)"),
 ])  # fmt: skip
 def test_errors_say_what_to_do(call, kind, text):
@@ -177,12 +232,31 @@ def test_an_identity_leaves_the_file_and_loudness_is_told(folder, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("depth", ["16", "24"])
+@pytest.mark.parametrize(("loud", "gain"), [(1.0, 0.0), (10 ** (0.3 / 20), -0.3), (2.0, 3.14)])
+def test_the_gain_that_is_told_clips_nothing(folder, capsys, depth, loud, gain):
+    audio.write("voice.wav", np.array([0.5, -0.1]), RATE, depth="double")
+    audio.write("room.wav", np.array([2 * loud]), RATE, depth="double")
+    call = ["reverb", "voice.wav", "room.wav", "-o", "out.wav", "--depth", depth, "--gain"]
+    assert cli.run([*call, str(gain)]) == 0
+    told = capsys.readouterr().err
+    assert "1 sample beyond full scale was clipped" in told
+    softer = told.split("--gain ")[1].split(" or")[0]
+    assert gain > float(softer) > gain - 20 * np.log10(loud * 10 ** (gain / 20)) - 0.2
+    assert cli.run([*call, softer]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def damaged():
     """Write files that are broken in one way each, and return what is said of them."""
+    import soundfile
+
     x = np.random.default_rng(0).uniform(-1, 1, (1000, 2))
     audio.write("whole.wav", x, RATE, depth="16")
     audio.write("whole.flac", x, RATE, depth="16")
-    audio.write("nan.wav", np.array([0.0, np.nan]), RATE, depth="float")
+    nan = np.array([0.0, np.nan])
+    soundfile.write("nan.wav", nan, RATE, "FLOAT")
+    soundfile.write("other.aiff", x, RATE)
     content, flac = Path("whole.wav").read_bytes(), Path("whole.flac").read_bytes()
     files = {
         "cut.wav": (content[:2000], "cut short"),
@@ -193,10 +267,12 @@ def damaged():
         "noise.flac": (os.urandom(999), "no WAV or FLAC"),
         "cut.flac": (flac[: len(flac) // 2], "damaged|no WAV or FLAC"),
         "none.wav": (content[:40] + b"\0\0\0\0", "no samples"),
+        "none2.wav": (content[:4] + bytes([36, 0, 0, 0]) + content[8:40] + bytes(4), "no samples"),
     }
     for name, (data, _) in files.items():
         Path(name).write_bytes(data)
     texts = {name: text for name, (_, text) in files.items()}
+    texts["other.aiff"] = "convert it to WAV or FLAC"
     return texts | {"nan.wav": "frame 1 of channel 1 is nan", "missing.wav": "No such file"}
 
 
@@ -238,82 +314,186 @@ def test_without_soundfile_an_extra_is_named(monkeypatch, capsys, tmp_path):
     assert "pip install 'faltung[audio]'" in capsys.readouterr().err
 
 
-# ---- pipes -----------------------------------------------------------------------------------
+def plain_wav(x, data, riff=0, kind=b"RIFF"):
+    """Return a WAV of 16 bits with whatever sizes its header is to say."""
+    order = ">" if kind == b"RIFX" else "<"
+    bytes_of = struct.Struct(f"{order}4sI4s4sIHHIIHH4sI")
+    layout = 16, 1, x.shape[1], RATE, 2 * RATE * x.shape[1], 2 * x.shape[1], 16
+    head = bytes_of.pack(kind, riff, b"WAVE", b"fmt ", *layout, b"data", data)
+    return head + x.astype(f"{order}i2").tobytes()
 
 
-def piped(*words, data=b"", **options):
-    command = [sys.executable, "-m", "faltung", "stream", *words]
-    return subprocess.run(command, input=data, capture_output=True, timeout=60, **options)
-
-
-def test_pipes_give_what_convolve_gives():
-    import faltung
-
-    x = np.random.default_rng(0).integers(-99, 99, (30000, 2)).astype(">i2")
-    words = ("--dtype", ">i2", "--channels", "2", "--boundary", "reflect")
-    done = piped("-k", "[1,2,-3,4]", *words, data=x.tobytes())
-    assert done.stderr == b""
-    wanted = faltung.convolve(x, [1, 2, -3, 4], axes=0, boundary="reflect")
-    np.testing.assert_array_equal(
-        np.frombuffer(done.stdout, wanted.dtype.newbyteorder(">")).reshape(-1, 2), wanted
-    )
-
-
-def test_rows_go_through_pipes():
-    import faltung
-
-    x = np.random.default_rng(0).integers(0, 255, (40, 30, 3)).astype(np.uint8)
-    k = [[1, 2, 1], [0, 1, 0]]
-    words = ("--dtype", "uint8", "--width", "30", "--channels", "3", "--boundary", "edge")
-    done = piped("-k", str(k), *words, data=x.tobytes())
-    wanted = faltung.convolve(x, k, axes=(0, 1), boundary="edge")
-    got = np.frombuffer(done.stdout, wanted.dtype).reshape(wanted.shape)
-    np.testing.assert_array_equal(got, wanted)
-
-
-def test_results_come_as_soon_as_they_are_known():
-    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]", "--dtype", "uint8"]
-    with subprocess.Popen(
-        [*command, "--mode", "full", "--result-dtype", "uint8"], stdin=-1, stdout=-1, bufsize=0
-    ) as process:
-        for sent, wanted in ((b"\1\2", b"\1\3"), (b"\3", b"\5")):
-            process.stdin.write(sent)
-            assert process.stdout.read(len(wanted)) == wanted
-        process.stdin.close()
-        assert process.stdout.read() == b"\3"
-
-
-@pytest.mark.parametrize(("words", "data", "text"), [
-    (("-k", "[1,2]"), b"abcde", "middle of a sample: 1 of 4 bytes"),
-    (("-k", "[1,2]", "--dtype", "words"), b"", "is no dtype"),
-    (("-k", "[1,2]", "--dtype", "U4"), b"", "not of numbers"),
-    (("-k", "sobel.x"), b"", "a kernel of one axis"),
-    (("-k", "[1,2]", "--width", "4"), b"", "a kernel of one axis"),
-    (("-k", "[1,2]", "--boundary", "wrap"), b"", "does not know yet"),
-    (("-k", "[1,2,3]", "--latency", "0"), b"", "an int of at least 1"),
-    (("-k", "[1,1]", "--dtype", "uint8", "--result-dtype", "uint8"), b"\xff\xff", "holds 0 to 255"),
+@pytest.mark.parametrize("stated", [
+    0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFEFFC, 0x7FFFFF00, 0xFFFFFFFF - 36,
 ])  # fmt: skip
-def test_mistakes_in_pipes_are_one_line(words, data, text):
-    done = piped(*words, data=data)
-    assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    assert text.encode() in done.stderr
+@pytest.mark.parametrize("riff", [0, 0xFFFFFFFF])
+def test_lengths_that_pipes_do_not_know(folder, stated, riff):
+    x = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 2))
+    Path("x.wav").write_bytes(plain_wav(x, stated, riff))
+    np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
+    with open("x.wav", "ab") as file:
+        file.write(b"abc")
+    with pytest.warns(
+        UserWarning, match=r"x.wav.* within a frame, of which 3 of 4 bytes are there"
+    ):
+        np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs an endless file")
-def test_closed_pipes_are_quiet():
-    command = [sys.executable, "-m", "faltung", "stream", "-k", "[1,1]"]
-    with open("/dev/zero", "rb") as endless:
-        process = subprocess.Popen(command, stdin=endless, stdout=-1, stderr=-1)
-        assert process.stdout.read(8) == bytes(8)
-        process.stdout.close()
-        assert process.wait(30) == 141  # as what SIGPIPE ends
-        assert process.stderr.read() == b""
-        process.stderr.close()
+def test_a_header_that_is_believed(folder, monkeypatch):
+    x = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 2))
+    Path("x.wav").write_bytes(plain_wav(x[:0], 0, 36 + 8) + b"LIST\0\0\0\0")
+    with pytest.raises(audio.AudioError, match="no samples"):  # a chunk of words is no sound
+        audio.read("x.wav")
+    for kind in (b"RIFF", b"RIFX"):
+        for stated, text in ((4004, "4,000 of 4,004 bytes"), (0x7FFF0000, "cut short")):
+            Path("x.wav").write_bytes(plain_wav(x, stated, kind=kind))
+            with pytest.raises(audio.AudioError, match=text):
+                audio.read("x.wav")
+        Path("x.wav").write_bytes(plain_wav(x, 4000, kind=kind))
+        np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
+    with monkeypatch.context() as patched:  # as a WAV of more than 4 GB is written
+        patched.setattr(audio, "LONGEST", 100)
+        audio.write("x.wav", x / 2**15, RATE, depth="16")
+    assert Path("x.wav").read_bytes()[:4] == b"RF64"
+    np.testing.assert_array_equal(audio.read("x.wav")[0] * 2**15, x)
+    Path("cut.wav").write_bytes(Path("x.wav").read_bytes()[:-1000])
+    with pytest.raises(audio.AudioError, match="cut short: 3,000 of 4,000 bytes"):
+        audio.read("cut.wav")
 
 
-def test_a_response_is_a_kernel(folder):
-    audio.write("room.wav", np.array([1.0, 0.0, 0.5]), RATE, depth="float")
-    x = np.arange(5, dtype=np.float32)
-    done = piped("-k", "room.wav", data=x.tobytes())
-    assert np.frombuffer(done.stdout, np.float32).tolist() == [0, 1, 2, 3.5, 5]
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_named_pipes_and_flac_that_counts_nothing(folder):
+    x = np.random.default_rng(0).uniform(-1, 1, (90000, 2))
+    audio.write("x.flac", x, RATE, depth="16")
+    content = bytearray(Path("x.flac").read_bytes())
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO that count the frames
+    content[22:26] = bytes(4)
+    Path("pipe.flac").write_bytes(content)
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(content,))
+    writer.start()
+    for name in ("pipe", "pipe.flac"):
+        np.testing.assert_array_equal(audio.read(name)[0], audio.read("x.flac")[0])
+    writer.join()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", ">f4"])
+@pytest.mark.parametrize("depth", ["16", "24", "32", "float", "double"])
+def test_floats_of_any_width_are_written_alike(folder, dtype, depth):
+    x = np.array([1.0, -1.0, 0.5, -0.25], dtype)
+    found = audio.write("x.wav", x, RATE, depth=depth)
+    integers = depth.isdigit()
+    wanted = [1 - 2.0 ** (1 - int(depth)) if integers else 1.0, -1.0, 0.5, -0.25]
+    assert audio.read("x.wav")[0].tolist() == wanted
+    assert found == audio.Clipped(int(integers), 1.0)
+
+
+@pytest.mark.parametrize(("x", "rate", "depth", "text"), [
+    ([0.0, np.nan], RATE, "16", "frame 1 of channel 1 is nan"),
+    ([0.0, np.inf], RATE, "24", "frame 1 of channel 1 is inf"),
+    ([0.0, np.nan], RATE, "float", "must be finite"),
+    ([0.0], RATE, 16, "depth=16 is unknown; use '16', '24'"),
+    ([0.0], RATE, ["16"], "is unknown; use '16', '24'"),
+    ([1e39], RATE, "float", "beyond float32; write depth double"),
+    ([0.0], 48000.0, "16", "rate 48000.0 must be a whole number from 1 to 2,147,483,647"),
+    ([0.0], 0, "16", "rate 0 must be"),
+    ([0.0], True, "16", "rate True must be"),
+    ([0.0], 2**31, "16", "rate 2147483648 must be"),
+    (np.zeros((2, 1025)), RATE, "16", "holds 1 to 1024 channels, not 1025"),
+])  # fmt: skip
+def test_what_no_file_holds_is_refused(folder, x, rate, depth, text):
+    with pytest.raises(audio.AudioError, match=text):
+        audio.write("x.wav", np.asarray(x), rate, depth=depth)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize(("rate", "channels", "text"), [
+    (655_351, 1, "1 to 655,350, in FLAC"), (RATE, 9, "1 to 8 channels, not 9"),
+])  # fmt: skip
+def test_what_flac_does_not_hold(folder, rate, channels, text):
+    with pytest.raises(audio.AudioError, match=text):
+        audio.write("x.flac", np.zeros((9, channels)), rate)
+    audio.write("x.flac", np.zeros((9, 8)), 655_350)
+    assert audio.read("x.flac")[1] == 655_350
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac"])
+def test_a_full_disk_is_told_and_leaves_nothing(folder, ending):
+    resource = pytest.importorskip("resource")
+    x = np.random.default_rng(0).uniform(-1, 1, (20000, 2))
+    audio.write(f"x{ending}", x, RATE, depth="16")
+    whole = os.path.getsize(f"x{ending}")
+    os.remove(f"x{ending}")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (10, whole // 2, whole - 3000, whole - 1):  # the last frame of a FLAC among them
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, usual[1]))
+            with pytest.raises(OSError, match="File too large") as told:
+                audio.write(f"x{ending}", x, RATE, depth="16")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        assert told.value.filename == f"x{ending}"
+        assert os.listdir() == []
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac"])
+def test_an_interrupt_of_a_file_is_never_lost(folder, ending):
+    def blocks():
+        yield np.zeros((1000, 1))
+        os.kill(os.getpid(), signal.SIGINT)
+        yield np.zeros((1000, 1))
+
+    with pytest.raises(KeyboardInterrupt):
+        audio.write_blocks(f"x{ending}", blocks(), audio.Info(RATE, 1, 2000, "PCM_16"))
+    assert os.listdir() == []
+
+
+def test_no_file_that_is_read_is_replaced(folder, capsys):
+    audio.write("voice.wav", np.ones(9), RATE)
+    audio.write("room.wav", np.ones(2), RATE)
+    os.symlink("room.wav", "link.wav")
+    before = Path("voice.wav").read_bytes(), Path("room.wav").read_bytes()
+    for output in ("voice.wav", "./room.wav", "link.wav"):
+        assert cli.run(["reverb", "voice.wav", "room.wav", "-o", output]) == 2
+        assert f"the result {output} would replace a file that is read" in capsys.readouterr().err
+    assert before == (Path("voice.wav").read_bytes(), Path("room.wav").read_bytes())
+
+
+def test_the_command_takes_pipes(folder):
+    rng = np.random.default_rng(0)
+    voice, room = 0.1 * rng.standard_normal((5000, 2)), 0.1 * rng.standard_normal((30, 1))
+    audio.write("voice.flac", voice, RATE, depth="16")
+    audio.write("room.wav", room, RATE, depth="float")
+    command = [sys.executable, "-m", "faltung", "reverb"]
+    data = Path("voice.flac").read_bytes()
+    words = [*command, "-", "room.wav", "-o", "-"]
+    done = subprocess.run(words, input=data, capture_output=True, timeout=60)
+    assert b"2 channels at 48000 Hz" in done.stderr
+    Path("got.wav").write_bytes(done.stdout)
+    assert cli.run(["reverb", "voice.flac", "room.wav", "-o", "wanted.wav"]) == 0
+    assert Path("wanted.wav").read_bytes() == done.stdout
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(words, input=data, stdout=full, stderr=-1, timeout=60)
+        assert done.stderr.startswith(b"faltung: error: standard output: No space left")
+    done = subprocess.run([*command, "-", "-", "-o", "x.wav"], capture_output=True, input=b"")
+    assert b"standard input can be read only once" in done.stderr
+
+
+def test_gains_are_finite_and_loudness_without_end_is_told(folder, capsys):
+    audio.write("voice.wav", np.full(9, 1e300), RATE, depth="double")
+    audio.write("room.wav", np.full(9, 1e300), RATE, depth="double")
+    audio.write("one.wav", np.ones(1), RATE, depth="double")
+    audio.write("soft.flac", np.full(9, 0.5), RATE, depth="16")
+    for words, text in (
+        (("one.wav", "-o", "out.wav", "--gain", "inf"), "--gain inf must be a finite number"),
+        (("one.wav", "-o", "out.wav", "--dry", "nan"), "--dry nan must be a finite number"),
+        (("one.wav", "-o", "out.wav", "--gain", "1e5"), "louder than float64 can hold"),
+        (("room.wav", "-o", "out.wav"), "out.wav: frame 0 of channel 1 is inf"),
+        (("one.wav", "-o", "out.wav", "--depth", "float"), "beyond float32; write depth double"),
+    ):
+        assert cli.run(["reverb", "voice.wav", *words]) == 2
+        assert text in capsys.readouterr().err
+    assert not os.path.exists("out.wav")
+    assert cli.run(["reverb", "soft.flac", "one.wav", "-o", "out.flac", "--gain", "9"]) == 0
+    assert "or --depth float in a .wav would keep them" in capsys.readouterr().err

@@ -82,6 +82,7 @@ def test_the_valid_size_is_n_minus_k_plus_1():
 @pytest.mark.parametrize("place", [
     *(getattr(faltung, name) for name in (
         "convolve", "correlate", "plan", "Plan", "plan_cache", "analyse", "calibrate", "workers",
+        "vjp", "from_matrix", "learn_kernel",
     )),
     *(getattr(faltung.dialects, name) for name in faltung.dialects.__all__),
     *(getattr(faltung.reference, name) for name in faltung.reference.__all__),

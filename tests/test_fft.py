@@ -218,3 +218,13 @@ def test_small_tiles_give_the_same_within_the_bound():
     )
     assert small.cost().memory <= 1 << 19 < large.cost().memory
     np.testing.assert_allclose(small(x), large(x), atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200])
+@pytest.mark.parametrize("method", ["fft", "fused_fft"])
+def test_kernels_whose_squares_underflow_or_overflow(scale, method):
+    k = np.random.default_rng(0).normal(size=200) * scale
+    x = np.random.default_rng(1).normal(size=3000)
+    got = faltung.plan(x.shape, x.dtype, k, method=method)(x)
+    truth = faltung.plan(x.shape, x.dtype, k, method="direct")(x)
+    np.testing.assert_allclose(got, truth, rtol=0, atol=1e-12 * scale + 1e-315)

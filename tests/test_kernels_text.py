@@ -136,7 +136,8 @@ def test_both_spellings_are_found_in_both_places():
 @pytest.mark.parametrize(("name", "advice"), [
     ("laplacian", "it has laplacian4, laplacian8, laplacian.oono-puri"),
     ("daubechies_low", r"it has get\('daubechies\.low:2'\), and wavelet\(\)"),
-    ("gausian", r"Did you mean gaussian"), ("nothing", r"names\(\) lists all"),
+    ("gausian", r"Did you mean gaussian"), ("gausian:2", r"Did you mean gaussian:2"),
+    ("exponential:0.3", r"Did you mean age\.exponential:0\.3"), ("nothing", r"names\(\) lists all"),
     ("no.thing", r"names\(\) lists all"),
     ("_private", "no attribute"),
 ])  # fmt: skip
@@ -190,7 +191,7 @@ def test_sides_are_rows_then_columns():
 
 
 def test_a_misspelt_family_is_suggested():
-    with pytest.raises(ValueError, match=r"Did you mean gaussian or"):
+    with pytest.raises(ValueError, match=r"Did you mean gaussian:2 or"):
         kernels.get("gausian:2")
     with pytest.raises(ValueError, match=r"Did you mean kirsch\."):
         kernels.get("kirsch.nn")

@@ -536,3 +536,10 @@ def test_a_missing_library_is_warned_of_once():
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("RuntimeWarning") == 1
     assert "reference path" in done.stderr
+
+
+def test_averages_hold_where_next_to_no_weight_is_there():
+    x = np.full(4, np.nan)
+    x[0] = 7
+    got = faltung.convolve(x, [1, 1e-310, 1e-320], anchor=0, missing="ignore")
+    np.testing.assert_allclose(got, [7, 7, 7, np.nan], rtol=1e-3)  # as 1e-320 has digits

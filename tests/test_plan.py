@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import faltung
-from faltung import native, planner
+from faltung import native, planner, remember
 
 
 def make(**options):
@@ -108,7 +108,7 @@ def test_plans_that_keep_much_are_not_all_kept():
     rng = np.random.default_rng(0)
     plans = [faltung.plan((300, 300), float, rng.random((40, 40)), method="fft") for _ in range(9)]
     memory = 3 * planner.held_by(plans[0])
-    cache = planner.PlanCache(256, memory)
+    cache = remember.Kept(256, memory, planner.held_by)
     for n, plan in enumerate(plans):
         cache.put(n, plan)
     kept = [n for n in range(9) if cache.get(n) is not None]

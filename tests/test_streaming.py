@@ -306,14 +306,31 @@ def test_a_stream_starts_again_and_says_what_it_is():
     for _ in range(2):
         assert stream.feed([0, 0, 3, 4, 5, 0]).tolist() == [0, 3, 10, 16, 14]
         assert stream.flush().tolist() == [5]
-        with pytest.raises(ValueError, match=r"finished; reset\(\) starts a new one"):
+        with pytest.raises(ValueError, match=r"flushed; reset\(\) starts a new one"):
             stream.feed([1])
-        with pytest.raises(ValueError, match=r"flushed already"):
+        with pytest.raises(ValueError, match=r"is finished: it was flushed"):
             stream.flush()
         stream.reset()
     assert "latency 1" in repr(stream)
     assert (stream.shape, stream.axis, stream.dtype) == ((None,), 0, np.dtype(np.int64))
     assert stream.flush().shape == (0,)
+
+
+def test_a_stream_explains_itself():
+    rng = np.random.default_rng(0)
+    options = {"mode": "full", "stride": 2, "latency": 600}
+    stream = in_partitions(faltung.stream((None, 2), "f4", rng.random(40_000), axes=0, **options))
+    text = stream.explain()
+    assert "y[i] = sum_j k[j] x[2*i - j]" in text
+    assert f"{stream.latency}: output i is given when sample 2*i + {stream.latency}" in text
+    assert f"{stream.memory:,} bytes" in text
+    assert f"<= {stream.error_bound:.2g} norm(k) norm(x)" in text
+    assert sum(s.partitions * s.size for s in stream._cut) >= 40_000
+    for stretch in stream._cut:
+        assert f"{stretch.partitions} of {stretch.size:,}" in text
+    plain = faltung.stream(None, "f4", [1, 2])
+    plain.feed([1.0] * 5)
+    assert f"{plain._engine._plan(4).method} for 4 outputs" in plain.explain()
 
 
 def test_a_plan_of_the_whole_gives_a_stream_of_any_length():
@@ -329,6 +346,41 @@ def test_a_plan_of_the_whole_gives_a_stream_of_any_length():
         plan.stream(axis=2)
     with pytest.raises(ValueError, match="must be an axis"):
         plan.stream(axis=3)
+
+
+def test_a_memory_that_makes_a_stream_crawl_is_told():
+    k = np.random.default_rng(0).standard_normal(5000)
+    with pytest.warns(UserWarning, match="leaves this stream only the loops") as told:
+        slow = faltung.stream(None, float, k, max_memory=1000)
+    least = int(str(told[0].message).split("max_memory=")[2].split(" ")[0])
+    for limit in (least, None):
+        faltung.stream(None, float, k, max_memory=limit)  # a warning would be an error
+    x = np.random.default_rng(0).standard_normal(700)
+    np.testing.assert_allclose(fed(slow, [x]), faltung.convolve(x, k), atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"stride": 3}, {"max_memory": 30_000}, {"weighted": True}, {"result_dtype": "int16"},
+])  # fmt: skip
+def test_blocks_of_ever_new_lengths_are_planned_a_few_times(options, monkeypatch):
+    from faltung import pieces as engines
+
+    rng = np.random.default_rng(0)
+    x, k = rng.integers(-9, 9, (24_000, 2)), rng.integers(1, 9, 40)
+    lengths = np.r_[rng.integers(1, 500, 90), [64] * 5]
+    made = []
+    usual = engines.plan_of
+    monkeypatch.setattr(engines, "plan_of", lambda *a: made.append(a) or usual(*a))
+    stream = faltung.stream((None, 2), "int64", k, axes=0, **options)
+    del made[:]
+    weights = rng.integers(0, 2, x.shape) if options.pop("weighted", None) else None
+    blocks = pieces(x, 0, lengths)
+    parts = None if weights is None else pieces(weights, 0, lengths)
+    y = fed(stream, blocks, parts)
+    assert len(made) < engines.PLANS + 16  # the first lengths, and powers of two
+    options.pop("max_memory", None)
+    wanted = whole_of(x, k, options | {"axes": 0}, weights)
+    np.testing.assert_allclose(y, wanted, rtol=1e-12)
 
 
 def test_blocks_belong_to_the_caller():
@@ -376,6 +428,10 @@ def test_empty_axes_beside():
     (lambda: faltung.stream(None, "f4", [1, 2, 3], latency=1.5), "an int of at least 1"),
     (lambda: faltung.stream(None, "f4", [1, 2, 3], latency=True), "an int of at least 1"),
     (lambda: faltung.stream(None, "f4", []), "the kernel is empty"),
+    (lambda: faltung.stream(None, "f4", [1, 2], method="nonsense"), "'nonsense' is unknown; use"),
+    (lambda: faltung.stream(None, "f4", [1, 2]).feed([[1], [1, 2]]), "the block is no array"),
+    (lambda: faltung.plan((3, 4), "f4", [[1]]).stream(axis=True), "axis=True must be an axis"),
+    (lambda: faltung.plan((3, 4), "f4", [[1]]).stream(axis=-3), "axis=-3 must be an axis"),
     (lambda: faltung.stream(None, "f4", [1, 2]).feed(np.zeros(3)), r"blocks of float32 \(any\)"),
     (lambda: faltung.stream((None, 2), "f4", [1], axes=0).feed(np.zeros(3, "f4")), r"\(any, 2\)"),
     (lambda: faltung.stream(None, "f4", [1]).feed([1.0], weights=[1]), "weighted=False"),
@@ -395,8 +451,73 @@ def test_valid_needs_as_many_samples_as_taps_at_the_end():
         stream.flush()
 
 
-def test_overflow_is_told_of_the_block():
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1, 1e-19, 1e19])
+def test_bad_weights_are_refused_and_nothing_is_taken(bad):
+    x, w = np.arange(8.0), np.array([1, 0, 2, 3, 1e18, 1e-18, 1, 0])
+    stream = faltung.stream(None, float, [1, 2, 1], weighted=True)
+    outputs = [stream.feed(x[:4], weights=w[:4])]
+    with pytest.raises(ValueError, match="must be 0, for a missing sample"):
+        stream.feed(x[4:7], weights=[1, bad, 1])
+    assert (stream.fed, stream.broken) == (4, False)
+    outputs += [stream.feed([y], weights=[v]) for y, v in zip(x[4:], w[4:], strict=True)]
+    wanted = faltung.convolve(x, [1, 2, 1], weights=w)
+    np.testing.assert_allclose(np.concatenate([*outputs, stream.flush()]), wanted, rtol=1e-12)
+
+
+def test_valid_goes_on_after_a_flush_too_early():
+    stream = faltung.stream(None, "int64", [1, 2, 3], mode="valid")
+    stream.feed([1, 2])
+    with pytest.raises(ValueError, match='mode="valid" needs'):
+        stream.flush()
+    assert stream.feed([3]).tolist() == [10]
+    assert stream.flush().size == 0
+
+
+def test_overflow_breaks_a_stream_which_says_so_and_does_not_grow():
     stream = faltung.stream(None, "uint8", [1, 1], result_dtype="uint8", mode="full")
-    assert stream.feed([100, 100]).tolist() == [100, 200]
-    with pytest.raises(OverflowError, match="hold"):
-        stream.feed([200])
+    for _ in range(2):
+        assert stream.feed([100, 100]).tolist() == [100, 200]
+        with pytest.raises(OverflowError, match="hold"):
+            stream.feed([200])
+        for call in (lambda: stream.feed([1]), stream.flush):
+            with pytest.raises(ValueError, match=r"broken.* 2 samples gave 2 outputs.*reset\(\)"):
+                call()
+        assert stream.broken
+        stream.reset()
+        assert not stream.broken
+
+
+@pytest.mark.parametrize("name", ["plans", "partitions"])
+def test_an_interrupt_anywhere_breaks_a_stream(name, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, k = rng.standard_normal(1200), rng.standard_normal(100)
+    stream = stream_for(x, k, {"mode": "full"}, 63 if name == "partitions" else None, 0)
+    stream = in_partitions(stream) if name == "partitions" else stream
+    assert stream.method == name
+    wanted = np.convolve(x, k)
+    inside = [(type(stream), "_fed"), (type(stream._samples), "feed"),
+              (type(stream._engine), "feed"), (type(stream._engine), "_outputs")]  # fmt: skip
+    for owner, called in inside:
+        for late in (False, True):
+            stream.reset()
+            given = len(stream.feed(x[:600]))
+            with monkeypatch.context() as patched:
+                interrupted(patched, owner, called, late)
+                with pytest.raises(KeyboardInterrupt):
+                    stream.feed(x[600:])
+            with pytest.raises(ValueError, match=f"600 samples gave {given} outputs"):
+                stream.feed(x[600:])
+    stream.reset()
+    np.testing.assert_allclose(fed(stream, [x]), wanted, atol=1e-10)
+
+
+def interrupted(patched, owner, name, late):
+    """Let a method be interrupted before or after what it does."""
+    usual = getattr(owner, name)
+
+    def run(*arguments):
+        if late:
+            usual(*arguments)
+        raise KeyboardInterrupt
+
+    patched.setattr(owner, name, run)

@@ -4,6 +4,9 @@ The operator
     convolve, correlate     an input and a kernel to a result
     plan                    the same for every input of one shape and dtype; it explains itself
     stream                  the same for what arrives block by block
+    vjp                     a result, and what takes its gradient back to input and kernel
+    from_matrix             whether a matrix is a convolution; plan.matrix() is the way there
+    learn_kernel            the kernel between what is before and after
     analyse                 what a kernel is like
 
 What surrounds it
@@ -11,6 +14,7 @@ What surrounds it
     image                   pictures: read, filter, write
     signal                  tracks and signals: smooth, shift, match, deconvolve, rooms
     distributions           random variables: sums, tails
+    layers                  the operations of convolutional networks, with their gradients
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -20,7 +24,7 @@ Settings
     calibrate, machine      the figures of this machine that methods are chosen by
 
 Values
-    Plan, Stream, Problem, Cost, Candidate, Report, Row, Analysis, Machine
+    Plan, Stream, Problem, Cost, Candidate, Report, Row, Analysis, Machine, Pullback, Match, Learnt
 
 >>> import faltung
 >>> faltung.convolve([0, 0, 3, 4, 5, 0], [1, 2, 1]).tolist()
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from faltung import geometry as geometry
     from faltung import image as image
     from faltung import kernels as kernels
+    from faltung import layers as layers
     from faltung import machine as machine
     from faltung import reference as reference
     from faltung import signal as signal
@@ -46,8 +51,14 @@ if TYPE_CHECKING:
     from faltung.analysis import analyse as analyse
     from faltung.explain import Report as Report
     from faltung.explain import Row as Row
+    from faltung.gradients import Pullback as Pullback
+    from faltung.gradients import vjp as vjp
+    from faltung.learning import Learnt as Learnt
+    from faltung.learning import learn_kernel as learn_kernel
     from faltung.machine import Machine as Machine
     from faltung.machine import calibrate as calibrate
+    from faltung.matrices import Match as Match
+    from faltung.matrices import from_matrix as from_matrix
     from faltung.methods import Cost as Cost
     from faltung.native import get_workers as get_workers
     from faltung.ops import convolve as convolve
@@ -66,6 +77,12 @@ _PLACES = {
     "convolve": "ops",
     "correlate": "ops",
     "plan": "ops",
+    "vjp": "gradients",
+    "Pullback": "gradients",
+    "Match": "matrices",
+    "from_matrix": "matrices",
+    "Learnt": "learning",
+    "learn_kernel": "learning",
     "Plan": "planner",
     "Candidate": "planner",
     "plan_cache": "planner",
@@ -83,7 +100,8 @@ _PLACES = {
     "stream": "streaming",
 }
 _MODULES = (
-    "dialects", "distributions", "geometry", "image", "kernels", "machine", "reference", "signal",
+    "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine", "reference",
+    "signal",
 )  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]

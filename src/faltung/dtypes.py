@@ -90,9 +90,9 @@ def overlap(a: Array, b: Array) -> bool:
         return True
 
 
-def listed(values: Any, dtype: str) -> Array:
+def listed(values: Any, dtype: str, name: str = "x") -> Array:
     """Return Python numbers in a plan's dtype where that is of a kind that holds them."""
-    array = plain_array(values, "x")
+    array = plain_array(values, name)
     wanted = np.dtype(dtype)
     if array.dtype == wanted or "biufcO".find(array.dtype.kind) > "biufcO".find(wanted.kind):
         return array

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 
 def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
-    """Write a file under another name beside it, then rename; leave nothing where that fails."""
+    """Write a file under another name beside it, then rename; leave nothing where that fails.
+
+    What the system refuses is an OSError that names the file itself.
+    """
+    given = str(path)
     path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     mode = path.stat().st_mode if path.exists() else None
     unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
@@ -23,6 +28,30 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None  # else it has words of its own
+            and error.filename in (None, str(unfinished))
+        ):
+            raise OSError(error.errno, error.strerror, given) from None
         raise
+
+
+@contextmanager
+def naming(name: object) -> Iterator[None]:
+    """Let an error of the system say what it is about, where it does not.
+
+    >>> with naming("standard output"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'standard output'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(name)) from None

@@ -8,10 +8,11 @@ tap ``t``, counted from there, at ``start + stride * i + dilation * t`` for outp
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,24 @@ def input_length(count: int, taps: int, mode: str) -> int:
     (8, 10, 12)
     """
     return count + {"full": 1 - taps, "same": 0, "valid": taps - 1}[mode]
+
+
+class Phase(NamedTuple):
+    """Taps that stand at the same places between the strides; see :meth:`Axis.phases`.
+
+    Attributes
+    ----------
+    taps : slice
+        Of the taps, the one that reaches furthest back first.
+    places : slice
+        Where their sums lie, counted from ``start``.
+    dilation : int
+        Steps between them, counted in strides.
+    """
+
+    taps: slice
+    places: slice
+    dilation: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,37 @@ class Axis:
         """Input positions, as (first, stop), that the outputs ``first`` to ``stop`` need."""
         low = self.start + self.stride * first
         return low, self.start + self.stride * (stop - 1) + self.reach + 1
+
+    @property
+    def tap_anchor(self) -> int:
+        """The anchor, counted from the tap that reaches furthest back."""
+        return self.behind // self.dilation
+
+    def phases(self) -> Iterator[Phase]:
+        """Yield the taps by the places that they share between the strides.
+
+        The tap ``t`` of output ``i`` stands at ``start + stride * i + dilation * t``. Taps whose
+        ``dilation * t`` differ by multiples of the stride stand at the same places, so that what
+        every output gives back to its samples is one convolution without a stride for each phase.
+        """
+        common = math.gcd(self.stride, self.dilation)
+        step, dilation = self.stride // common, self.dilation // common
+        for first in range(min(step, self.taps)):
+            length = self.count + dilation * ((self.taps - 1 - first) // step)
+            low = self.dilation * first
+            high = low + self.stride * (length - 1) + 1
+            yield Phase(slice(first, None, step), slice(low, high, self.stride), dilation)
+
+    def laid(self, tap: int) -> slice:
+        """Return where a tap stands for every output, counted from ``start``."""
+        low = self.dilation * tap
+        return slice(low, low + self.stride * (self.count - 1) + 1, self.stride)
+
+    def indices(self, boundary: str) -> NDArray[np.intp]:
+        """Return the sample under each tap, (outputs, taps), the furthest back first."""
+        outputs, taps = np.arange(self.count)[:, None], np.arange(self.taps)
+        positions = self.start + self.stride * outputs + self.dilation * taps
+        return index_map(positions, self.n, boundary)
 
     def formula(self, index: str = "i", tap: str = "j", axis: str = "") -> str:
         """Return the argument of x in the index equation with the numbers put in.

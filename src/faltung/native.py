@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from faltung.dtypes import Array
 
@@ -386,18 +386,82 @@ class Call:
         outputs = (ctypes.byref(target), *(ctypes.byref(buffer) for _, _, buffer in others))
         code = _guarded(self.loaded, lambda: self.function(*arguments, *outputs), threads)
         if code:
-            messages, self.loaded.errors[:] = self.loaded.errors[:], []
-            if code == -11:  # halide_error_code_out_of_memory
-                raise MemoryError(f"pipeline {self.name}: {'; '.join(messages)}")
-            raise RuntimeError(f"pipeline {self.name} failed ({code}): {'; '.join(messages)}")
+            _fail(self.loaded, self.name, code)
+
+
+def _fail(loaded: Library, name: str, code: int) -> NoReturn:
+    """Raise what a pipeline's return code stands for."""
+    messages, loaded.errors[:] = loaded.errors[:], []
+    if code == -11:  # halide_error_code_out_of_memory
+        raise MemoryError(f"pipeline {name}: {'; '.join(messages)}")
+    raise RuntimeError(f"pipeline {name} failed ({code}): {'; '.join(messages)}")
+
+
+class Shaped:
+    """A pipeline call of which shapes and numbers are known, and all the addresses are not.
+
+    Parameters
+    ----------
+    family, variant
+        Which pipeline.
+    inputs, outputs : tuple of (dtype's name, shape)
+        Of its contiguous arrays, in its order.
+    numbers : tuple of int
+        Its scalar arguments but for the last, the number of parallel tasks.
+    work : int
+        About how many multiply-adds the call takes.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        variant: Variant,
+        inputs: tuple[tuple[str, tuple[int, ...]], ...],
+        outputs: tuple[tuple[str, tuple[int, ...]], ...],
+        numbers: tuple[int, ...],
+        work: int,
+    ) -> None:
+        loaded = library()
+        assert loaded is not None, "callers look for pipelines before they ask for one"
+        self.loaded, self.name = loaded, f"{family} {variant}"
+        self.function = loaded.function(family, variant)
+        self.inputs = [contiguous_template(*each) for each in inputs]
+        self.outputs = [contiguous_template(*each) for each in outputs]
+        self.numbers, self.serial = numbers, work < SERIAL_WORK
+
+    def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array], threads: int) -> None:
+        """Run on arrays of those dtypes and shapes."""
+        tasks = 1 if self.serial or threads == 1 else threads
+        if tasks > 1 and threads >= _shared.pool:
+            tasks *= 8
+        sources: list[Any] = []
+        targets: list[Any] = []
+        for arrays, templates, buffers in (
+            (inputs, self.inputs, sources),
+            (outputs, self.outputs, targets),
+        ):
+            for array, (template, _) in zip(arrays, templates, strict=True):
+                buffer = Buffer.from_buffer_copy(template)
+                buffer.host = address(array)
+                buffers.append(ctypes.byref(buffer))
+        code = _guarded(
+            self.loaded, lambda: self.function(*sources, *self.numbers, tasks, *targets), threads
+        )
+        if code:
+            _fail(self.loaded, self.name, code)
+
+
+def contiguous_template(dtype: str, shape: tuple[int, ...]) -> tuple[bytes, Any]:
+    """Return a contiguous array's buffer without its address, and its dimensions."""
+    reverse = shape[::-1]
+    steps = tuple(itertools.accumulate(reverse[:-1], operator.mul, initial=1))
+    return buffer_template(dtype, reverse, steps)
 
 
 def constant_buffer(array: Array) -> tuple[Array, Any, Buffer]:
     """Return an array, kept alive, with its dimensions and its buffer."""
     assert array.flags.c_contiguous
-    shape = array.shape[::-1]
-    steps = tuple(itertools.accumulate(shape[:-1], operator.mul, initial=1))
-    template, dims = buffer_template(array.dtype.name, shape, steps)
+    template, dims = contiguous_template(array.dtype.name, array.shape)
     buffer = Buffer.from_buffer_copy(template)
     buffer.host = address(array)
     return array, dims, buffer

@@ -114,7 +114,8 @@ def run(
         mass = np.empty(out.shape, real)
         runs[1](w, mass, workers)
         mass[mass <= 0] = np.nan  # nothing is there
-        numerator /= mass  # first: an average, which no small mass makes infinite
+        # in this order: both are tiny where little of the weight is there, their quotient is not
+        numerator /= mass
         numerator *= real.type(problem.taps.absolute_sum)
     if numerator is not out:
         out[...] = convert(numerator, out.dtype, problem.arithmetic.overflow)

@@ -92,8 +92,9 @@ def held(cut: tuple[Stretch, ...], item: int) -> tuple[int, int]:
 
 
 def error_bound(cut: tuple[Stretch, ...], eps: float) -> float:
-    """Return ``c`` in ``|error| <= c * norm(k) * norm(x)``, over the samples that taps reach.
+    """Return ``c`` in ``|error| <= c * norm(k) * norm(x)``, over the samples in the frames.
 
+    These are the samples that taps reach, and up to two of the longest partitions before them.
     Each partition has the error of a product of transforms of its length; every sample lies in
     two frames, and the partitions are summed one after another.
     """

@@ -7,7 +7,9 @@ of the pieces, :class:`Partitioned` by partitions of a long kernel.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +20,11 @@ from faltung import fourier, native, partitions
 from faltung.boundary import FILL
 from faltung.dtypes import Array, DType, convert
 from faltung.geometry import Running, cuts
+from faltung.limits import least_memory
 from faltung.machine import machine
 from faltung.methods import direct, fft, reference
 from faltung.partitions import Doubt, Line, Spectra, Stretch
-from faltung.planner import Plan, choose, held_by
+from faltung.planner import BY_NAME, Plan, choose, held_by
 from faltung.problem import SCRATCH, Problem
 
 BLOCK = 512  # samples of a block under a long kernel, unless the call gives a latency
@@ -29,6 +32,8 @@ MOST = 1 << 18  # samples of a block at the most: what is waited for is held
 WORTH = 4.0  # times that partitions must be faster before samples are waited for unasked
 PLANS = 16  # lengths of pieces whose plans are kept
 KEPT = 32 << 20  # bytes that they may hold together
+LONG = 1 << 15  # outputs from which planning is nothing beside computing
+TRIED = range(21)  # powers of two of outputs, for pieces within a given memory
 CHUNK = 1 << 17  # samples that partitions take at a time
 SHARED = 1 << 14  # samples from which channels are shared among threads
 
@@ -121,6 +126,8 @@ class Blocks:
         self.geometry = problem.geometry[problem.axes.index(axis)]
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._plan(1)  # so that what no method takes is told at once
+        self._new = self._last = 0  # lengths that were planned, and the last one asked for
+        self._most = None if problem.max_memory == SCRATCH else best_count(problem, axis)
 
     @property
     def memory(self) -> int:
@@ -128,6 +135,12 @@ class Blocks:
         item = np.dtype(self.problem.dtype).itemsize + (8 if self.problem.weighted else 0)
         beside = math.prod(n for axis, n in enumerate(self.problem.shape) if axis != self.axis)
         return (self.geometry.reach + self.geometry.stride + self.wait) * beside * item
+
+    def described(self) -> str:
+        """Say what computes, at the lengths that came last."""
+        plans = sorted((count, plan.method) for count, plan in self._plans.items())
+        shown = [f"{method} for {count:,} output{'s'[: count > 1]}" for count, method in plans[-4:]]
+        return f"plans of the pieces: {', '.join(shown)}"
 
     def reset(self) -> None:
         """Forget the samples."""
@@ -171,15 +184,48 @@ class Blocks:
         """Compute outputs and drop the samples that no other one needs."""
         assert self._held is not None
         length = self._held.shape[self.axis]
-        used = along(self.axis, 0, self.geometry.stride * (count - 1) + self.geometry.reach + 1)
-        weights = None if self._weights is None else self._weights[used]
-        outputs = self._plan(count)(self._held[used], weights=weights)
+        parts = list(self._parts(count))
+        outputs = self._computed(*parts[0])
+        if len(parts) > 1:
+            shape = list(outputs.shape)
+            shape[self.axis] = count
+            whole = np.empty(shape, outputs.dtype)
+            whole[along(self.axis, *parts[0])] = outputs
+            for part in parts[1:]:
+                whole[along(self.axis, *part)] = self._computed(*part)
+            outputs = whole
         passed = self.geometry.stride * count
         self._skip = max(0, passed - length)
         self._held = self._held[along(self.axis, min(passed, length), None)].copy()
         if self._weights is not None:
             self._weights = self._weights[along(self.axis, min(passed, length), None)].copy()
         return outputs
+
+    def _computed(self, first: int, stop: int) -> Array:
+        """Compute outputs of what is held."""
+        assert self._held is not None
+        stride, reach = self.geometry.stride, self.geometry.reach
+        used = along(self.axis, stride * first, stride * (stop - 1) + reach + 1)
+        weights = None if self._weights is None else self._weights[used]
+        return self._plan(stop - first)(self._held[used], weights=weights)
+
+    def _parts(self, count: int) -> Iterator[tuple[int, int]]:
+        """Yield the outputs that are computed together, in ranges that may overlap.
+
+        To plan takes longer than to compute a short piece twice: where every length is a new one,
+        two overlapping pieces of a power of two give it.
+        """
+        for first, stop in cuts(0, count, self._most or count):
+            n = stop - first
+            known = n in self._plans or n == self._last or n >= LONG or self._new < PLANS
+            self._new += n not in self._plans
+            self._last = n
+            power = 1 << n.bit_length() - 1
+            if known or power == n:
+                yield first, stop
+            else:
+                yield first, first + power
+                yield stop - power, stop
 
     def _plan(self, count: int) -> Plan:
         """Return the plan of so many outputs."""
@@ -192,6 +238,33 @@ class Blocks:
         ):
             self._plans.popitem(last=False)
         return found
+
+
+def best_count(problem: Problem, axis: int) -> int | None:
+    """Return how many outputs are computed fastest at a time within the memory that is given.
+
+    It warns where that memory leaves only the loops of the definition.
+    """
+    table, found = machine(), []
+    for power in TRIED:
+        try:
+            plan = plan_of(problem, axis, 1 << power)
+        except ValueError:  # nothing keeps within it
+            continue
+        found.append((plan.cost(table).seconds / (1 << power), 1 << power, plan.method))
+    if not found:
+        return None
+    seconds, count, method = min(found)
+    usual = plan_of(replace(problem, max_memory=SCRATCH), axis, count)
+    if method == reference.NAME != usual.method:
+        least = least_memory(BY_NAME[usual.method], usual.problem)
+        warnings.warn(
+            f"max_memory={problem.max_memory:,} leaves this stream only the loops of the "
+            f"definition, about {1 / seconds:,.0f} outputs a second; max_memory={least} would do "
+            f"for {usual.method}.",
+            stacklevel=5,
+        )
+    return count
 
 
 def plan_of(problem: Problem, axis: int, count: int) -> Plan:
@@ -210,6 +283,8 @@ def plan_of(problem: Problem, axis: int, count: int) -> Plan:
     try:
         return choose(piece)
     except ValueError:
+        if not isinstance(problem.method, str) or problem.method not in BY_NAME:
+            raise  # it is unknown
         return choose(replace(piece, method="auto"))
 
 
@@ -230,9 +305,13 @@ def partitioned(problem: Problem, axis: int, room: int | None) -> tuple[Stretch,
     cut = partitions.best_cut(along.reach + 1, block, dtype.itemsize, table)
 
     def within(_: Problem) -> float:
-        norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
         error = partitions.error_bound(cut, fft.eps_of(problem))
-        return error * norm / problem.taps.absolute_sum * math.sqrt(along.reach + 2 * block)
+        return (
+            error
+            * problem.taps.norm
+            / problem.taps.absolute_sum
+            * math.sqrt(along.reach + 2 * block)
+        )
 
     if fft.drowns(problem, within):
         return None
@@ -285,12 +364,12 @@ class Partitioned:
         taps[:: problem.dilation[0]] = np.flip(problem.correlation_taps)
         self._spectra = tuple(Spectra(taps, each, self._dtype) for each in cut)
         self._plain = problem_of_channel(problem, self._dtype)
-        self._doubt = self._doubts(taps)
+        self._doubt = self._doubts()
 
-    def _doubts(self, taps: Array) -> Doubt | None:
+    def _doubts(self) -> Doubt | None:
         if self.problem.tolerance is not None:
             return None
-        gain = float(np.linalg.norm(taps.astype(np.complex128)))
+        gain = self.problem.taps.norm
         info = np.finfo(self._dtype)
         noise = fourier.error(2 * max(each.size for each in self.cut), float(info.eps))
         share = self.problem.taps.absolute_sum * fft.QUIET
@@ -301,6 +380,11 @@ class Partitioned:
         """Bytes of spectra and of the samples that are held."""
         channels = math.prod(self._shape.beside)
         return memory_of(self.cut, self.geometry.reach, channels, self._dtype.itemsize)
+
+    def described(self) -> str:
+        """Say what computes."""
+        shown = [f"{s.partitions} of {s.size:,}" for s in self.cut]
+        return f"partitions of the kernel, by products of spectra: {', '.join(shown)} taps"
 
     def reset(self) -> None:
         """Forget the samples."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +13,6 @@ import numpy as np
 from faltung import machine, native, normalised
 from faltung.dtypes import Array, DType, check_out, listed, plain_array
 from faltung.explain import Report, as_html, as_text, report, title
-from faltung.kernels.kernel import Kernel
 from faltung.limits import (
     BOUNDLESS,
     OUTPUTS,
@@ -44,7 +41,8 @@ from faltung.methods import (
     wide,
     wide_fft,
 )
-from faltung.problem import Options, Problem, build
+from faltung.problem import Options, Problem, build, kernel_key
+from faltung.remember import Kept, types_of
 from faltung.settings import Setting
 
 if TYPE_CHECKING:
@@ -219,6 +217,70 @@ class Plan:
         else:
             self._runs[0](x, out, threads)
         return out
+
+    def adjoint(self, y: Any, *, workers: int | None = None) -> Array:
+        """Return ``A* y``: what every output gives back to the samples under its taps.
+
+        ``A`` is the linear map from input to result: the sums before they are rounded or saturate,
+        without what the fill value adds. So ``vdot(A x, y) == vdot(x, A* y)`` for all x and y.
+
+        Parameters
+        ----------
+        y : array_like
+            Numbers of the planned result's shape, of any dtype.
+        workers : int, optional
+            Number of threads.
+
+        Returns
+        -------
+        ndarray
+            Of the planned input's shape, in the dtype that ``y`` and the taps give.
+
+        Raises
+        ------
+        ValueError
+            Where ``y`` has another shape, or missing or weighted samples are planned, whose map
+            depends on the input: see :func:`vjp`.
+
+        Examples
+        --------
+        >>> import faltung
+        >>> faltung.plan(4, "float64", [1, 2], mode="valid").adjoint([1.0, 0.0, 0.0]).tolist()
+        [2.0, 1.0, 0.0, 0.0]
+        """
+        from faltung.matrices import adjoint_of  # goes down to the planner again
+
+        return adjoint_of(self, y, workers)
+
+    def matrix(self, *, max_memory: int = 1 << 30) -> Any:
+        """Return the sparse matrix of this plan: the fully connected layer that equals it.
+
+        Parameters
+        ----------
+        max_memory : int
+            Bytes that making it may take.
+
+        Returns
+        -------
+        scipy.sparse.csr_array
+            With a row for each output and a column for each sample, both in C order, so that
+            ``matrix @ x.ravel()`` is ``plan(x).ravel()`` but for rounding, an overflow rule, and
+            what a fill value other than 0 adds, which is ``plan`` of zeros.
+
+        Raises
+        ------
+        ValueError
+            Where it would take more memory, or samples may be missing or are weighted.
+
+        Examples
+        --------
+        >>> import faltung
+        >>> faltung.plan(4, "int64", [1, 2, 3], boundary="wrap").matrix().toarray().tolist()
+        [[2, 1, 0, 3], [3, 2, 1, 0], [0, 3, 2, 1], [1, 0, 3, 2]]
+        """
+        from faltung.matrices import matrix_of  # SciPy's sparse matrices load slowly
+
+        return matrix_of(self.problem, max_memory)
 
     def cost(self, table: Machine | None = None) -> Cost:
         """Return the predicted cost of a call.
@@ -459,43 +521,6 @@ def nothing_left(problem: Problem) -> str:
 # ---- the cache of plans ----------------------------------------------------------------------
 
 
-class PlanCache:
-    """The plans last used, looked up by the arguments of the call; so many, and so many bytes."""
-
-    def __init__(self, size: int, memory: int) -> None:
-        self.size, self.memory = size, memory
-        self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._held = 0
-        self.renew()
-
-    def renew(self) -> None:
-        """Take a new lock; reentrant, as a signal's handler may convolve, too."""
-        self._lock = threading.RLock()
-
-    def get(self, key: Any) -> Plan | None:
-        """Return the plan made for these arguments, if it is still here."""
-        with self._lock:
-            found = self._plans.get(key)
-            if found is not None:
-                self._plans.move_to_end(key)
-            return found
-
-    def put(self, key: Any, value: Plan) -> None:
-        """Keep a plan; the one unused for longest goes when there are too many."""
-        with self._lock:
-            replaced = self._plans.pop(key, None)
-            self._held += held_by(value) - (held_by(replaced) if replaced else 0)
-            self._plans[key] = value
-            while self._plans and (len(self._plans) > self.size or self._held > self.memory):
-                self._held -= held_by(self._plans.popitem(last=False)[1])
-
-    def clear(self) -> None:
-        """Forget every plan."""
-        with self._lock:
-            self._plans.clear()
-            self._held = 0
-
-
 def held_by(plan: Plan) -> int:
     """Return about how many bytes a plan keeps: its taps, and what its method made of them."""
     taps = plan.problem.taps
@@ -504,17 +529,13 @@ def held_by(plan: Plan) -> int:
     return 2 * taps.size * item + (held(plan.problem) if held else 0)
 
 
-_cache = PlanCache(256, 256 << 20)
+_cache: Kept[Plan] = Kept(256, 256 << 20, held_by)
 native.renew_after_fork(_cache.renew)
 
 
 def forget() -> None:
     """Forget every plan, as after a calibration."""
     _cache.clear()
-
-
-CACHED_KERNEL = 1 << 22  # bytes: plans of larger kernels are not kept
-CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 
 
 class plan_cache(Setting):  # noqa: N801  (used like a function)
@@ -558,22 +579,6 @@ class plan_cache(Setting):  # noqa: N801  (used like a function)
             _cache.clear()
 
 
-def kernel_key(k: Any) -> Any:
-    """Return a hashable stand-in for a kernel, or None where it should not be kept."""
-    if isinstance(k, np.ndarray):
-        if isinstance(k, np.ma.MaskedArray) or k.dtype == object or k.nbytes > CACHED_KERNEL:
-            return None
-        return k.shape, k.dtype, k.tobytes()
-    if isinstance(k, (list, tuple)):  # its numbers take the input's precision, an array's do not
-        try:
-            array = np.asarray(k)
-        except ValueError:  # rows of unequal length; the problem says so
-            return None
-        plain = array.dtype.kind in "biufc" and array.nbytes <= CACHED_KERNEL
-        return ("list", array.shape, array.dtype, array.tobytes()) if plain else None
-    return k if isinstance(k, Kernel) and k.size <= CACHED_TAPS else None
-
-
 def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -> Plan:
     """Return the plan for a call, from the cache where it was made before."""
     stand_in = kernel_key(k)
@@ -589,11 +594,6 @@ def plan_for(operation: str, shape: Any, dtype: Any, k: Any, options: Options) -
         found = choose(build(operation, shape, dtype, k, options))
         _cache.put(key, found)
     return found
-
-
-def types_of(values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the types of the values, and of what tuples among them hold."""
-    return tuple(types_of(v) if type(v) is tuple else type(v) for v in values)
 
 
 def _environment() -> Any:

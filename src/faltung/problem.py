@@ -29,6 +29,8 @@ from faltung.remember import digest, remembered
 MISSING = ("propagate", "ignore")
 SCRATCH = 64 << 20  # bytes of scratch memory, unless the call says otherwise
 SHARE = 4  # and as many times the bytes of input and output, where that is more
+CACHED_KERNEL = 1 << 22  # bytes: plans of larger kernels are not kept
+CACHED_TAPS = 1 << 20  # the same for kernels with a name, which are cheap to compare
 GREATEST = 1 << 40  # of a stride, a dilation or an anchor: positions stay within 64 bits
 
 
@@ -106,6 +108,15 @@ class Taps:
         wide = self.array.dtype if self.dtype == "object" else np.result_type(self.array, float)
         with np.errstate(all="ignore"):  # of infinite taps, and of great ones
             return float(np.abs(self.array.astype(wide)).sum())
+
+    @cached_property
+    def norm(self) -> float:
+        """The square root of the sum of the taps' squared magnitudes, none of which underflows."""
+        sizes = np.abs(self.array.astype(np.complex128).ravel())
+        top = float(sizes.max(initial=0))
+        # a power of two, so that the division is exact
+        unit = math.ldexp(1, max(-1022, math.frexp(top)[1] - 1)) if 0 < top < math.inf else 1.0
+        return float(np.linalg.norm(sizes / unit)) * unit
 
     def __getstate__(self) -> dict[str, Any]:
         return stored(self)
@@ -223,6 +234,22 @@ def kernel_array(k: Any) -> tuple[Array, bool]:
     soft = isinstance(k, Kernel) or not isinstance(k, (np.ndarray, np.generic))
     array = plain_array(k, "the kernel")
     return array.astype(array.dtype.newbyteorder("="), copy=False), soft
+
+
+def kernel_key(k: Any) -> Any:
+    """Return a hashable stand-in for a kernel, or None where it should not be kept."""
+    if isinstance(k, np.ndarray):
+        if isinstance(k, np.ma.MaskedArray) or k.dtype == object or k.nbytes > CACHED_KERNEL:
+            return None
+        return k.shape, k.dtype, k.tobytes()
+    if isinstance(k, (list, tuple)):  # its numbers take the input's precision, an array's do not
+        try:
+            array = np.asarray(k)
+        except ValueError:  # rows of unequal length; the problem says so
+            return None
+        plain = array.dtype.kind in "biufc" and array.nbytes <= CACHED_KERNEL
+        return ("list", array.shape, array.dtype, array.tobytes()) if plain else None
+    return k if isinstance(k, Kernel) and k.size <= CACHED_TAPS else None
 
 
 def named(text: str) -> str:

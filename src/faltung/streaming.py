@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from faltung import partitions
+from faltung import normalised, partitions
 from faltung.boundary import index_map
 from faltung.dtypes import Array, DType, listed, plain_array
+from faltung.explain import equation
 from faltung.geometry import Running
 from faltung.methods import fft
-from faltung.normalised import missing_fill
 from faltung.pieces import MOST, Blocks, Continued, Partitioned, partitioned, taken
-from faltung.problem import SCRATCH, Options, Problem, build, check_fit, per_axis
+from faltung.problem import SCRATCH, Options, Problem, build, check_fit
 
 Ints = int | Sequence[int]
 
@@ -120,13 +120,16 @@ missing, weighted, tolerance, nonnegative, method, max_memory, conjugate
 
 def of_plan(problem: Problem, axis: int | None, latency: int | None) -> Stream:
     """Return the stream of a plan's problem, whose length along the axis counts no more."""
+    rank = len(problem.shape)
     if axis is None:
         axis = min(problem.axes)
+    elif isinstance(axis, bool) or not hasattr(axis, "__index__") or not -rank <= axis < rank:
+        raise ValueError(
+            f"axis={axis!r} must be an axis of an input of {problem.shape}: an int from {-rank} to "
+            f"{rank - 1}."
+        )
     else:
-        axis = per_axis(axis, 1, "axis", -len(problem.shape))[0]
-        if axis >= len(problem.shape):
-            raise ValueError(f"axis={axis} must be an axis of an input of {problem.shape}.")
-        axis %= len(problem.shape)
+        axis = axis.__index__() % rank
     usual = problem.max_memory == problem.usual_memory
     return Stream(problem, axis, latency, None if usual else problem.max_memory)
 
@@ -154,6 +157,10 @@ class Stream:
         How many samples went in and how many outputs came out so far.
     finished : bool
         Whether it was flushed; :meth:`reset` starts again.
+    broken : bool
+        Whether a feed or a flush was cut off after it had taken its samples: by an interrupt, by
+        want of memory or by a result that does not fit. Its outputs are lost, so that nothing
+        which came later would stand at its place: all but :meth:`reset` is refused then.
     """
 
     def __init__(
@@ -252,7 +259,10 @@ class Stream:
     def error_bound(self) -> float | None:
         """The factor of ``norm(k) * norm(x)`` that bounds each error, of partitions; else None.
 
-        Pieces computed by plans have each the bound of its plan.
+        ``norm(x)`` is that of all the samples in the frames of the transforms: those that the taps
+        reach, and up to two of the longest partitions (at most 65,536 samples) before them. So a
+        loud sample may be heard as noise for that long after the taps have left it. Pieces computed
+        by plans have each the bound of its plan.
         """
         if self._cut is None:
             return None
@@ -263,6 +273,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget what was fed, and start again."""
+        self.broken = True
         problem = self._problem
         self.fed = self.returned = 0
         self.finished = False
@@ -270,7 +281,7 @@ class Stream:
         self._samples = Continued(self._running, self.axis, fill)
         self._weights: Continued | None = None
         if problem.weighted:
-            weight = 0.0 if missing_fill(problem) else 1.0
+            weight = 0.0 if normalised.missing_fill(problem) else 1.0
             self._weights = Continued(self._running, self.axis, np.asarray(weight))
         self._engine.reset()
         if not self._void:
@@ -280,6 +291,7 @@ class Stream:
             ]
             if begun[0] is not None:
                 self._engine.feed(begun[0], begun[1])
+        self.broken = False
 
     @property
     def _void(self) -> bool:
@@ -294,7 +306,8 @@ class Stream:
         block : array_like
             Of :attr:`shape`, as long as wished along the axis, also empty.
         weights : array_like, optional
-            Non-negative weight of each sample, where the stream was made with ``weighted=True``.
+            Weight of each sample, 0 or from 1e-18 to 1e18, where the stream was made with
+            ``weighted=True``.
 
         Returns
         -------
@@ -304,25 +317,31 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            Where the block is not what was planned, or the stream is finished.
+            Where the block or its weights are not what was planned, or the stream is finished or
+            broken; then nothing is taken.
         OverflowError
-            Where a result does not fit; then the outputs are lost, and :meth:`reset` starts again.
+            Where a result does not fit; the stream is broken then.
         """
-        if self.finished:
-            raise ValueError("this stream is finished; reset() starts a new one.")
+        self._check_open()
         block = self._checked(block)
         w = self._checked_weights(weights, block)
         if self._problem.nonnegative and block.size and not block.min() >= 0:
             raise ValueError("nonnegative=True needs an input without negative samples or NaN.")
+        self.broken = True  # whatever cuts this off, until the last line
+        found = None if self._void else self._fed(block, w)
+        outputs = np.empty(self._result_shape(0), self.dtype) if found is None else found
         self.fed += block.shape[self.axis]
-        if self._void:
-            return self._given(None)
-        fill = self._problem.fill_value
-        source = self._samples.feed(self._laid(block, fill))
+        self.returned += outputs.shape[self.axis]
+        self.broken = False
+        return outputs
+
+    def _fed(self, block: Array, w: Array | None) -> Array | None:
+        """Take samples and their weights."""
+        source = self._samples.feed(self._laid(block, self._problem.fill_value))
         weighing = None
         if w is not None and self._weights is not None:
             weighing = self._weights.feed(self._laid(w, self._weights.fill))
-        return self._given(self._engine.feed(source, weighing))
+        return self._engine.feed(source, weighing)
 
     def flush(self) -> Array:
         """Return the outputs that are left, after the last block; the stream is finished then.
@@ -334,23 +353,41 @@ class Stream:
         Raises
         ------
         ValueError
-            Where ``mode="valid"`` met fewer samples than the kernel needs, or it was flushed
-            before.
+            Where ``mode="valid"`` met fewer samples than the kernel needs (more may be fed then),
+            or the stream is finished or broken.
         OverflowError
             As of :meth:`feed`.
         """
-        if self.finished:
-            raise ValueError("this stream was flushed already; reset() starts a new one.")
-        self.finished = True
+        self._check_open()
         shape = list(self._problem.shape)
         shape[self.axis] = self.fed
         check_fit(replace(self._problem, shape=tuple(shape)))
+        self.broken = True
         count, stop = self._running.ended(self.fed)
-        if not count or self._void:
-            return np.empty(self._result_shape(count), self.dtype)
+        void = self._void or not count
+        found = None if void else self._ended(stop)
+        outputs = np.empty(self._result_shape(count * void), self.dtype) if found is None else found
+        self.returned += outputs.shape[self.axis]
+        self.finished = True
+        self.broken = False
+        return outputs
+
+    def _ended(self, stop: int) -> Array | None:
+        """Give what lies beyond the last sample."""
         source = self._samples.end(stop, self._laid_shape)
         weighing = self._weights.end(stop, self._laid_shape) if self._weights else None
-        return self._given(self._engine.finish(source, weighing))
+        return self._engine.finish(source, weighing)
+
+    def _check_open(self) -> None:
+        """Raise where nothing can be fed any more."""
+        if self.broken:
+            raise ValueError(
+                "this stream is broken: an error or an interrupt cut off a feed, whose outputs are "
+                f"lost; {self.fed} samples gave {self.returned} outputs before. reset() starts a "
+                "new one."
+            )
+        if self.finished:
+            raise ValueError("this stream is finished: it was flushed; reset() starts a new one.")
 
     @cached_property
     def _laid_shape(self) -> tuple[int, ...]:
@@ -364,18 +401,13 @@ class Stream:
         sizes = enumerate(self._problem.result_shape)
         return tuple(length if axis == self.axis else n for axis, n in sizes)
 
-    def _given(self, outputs: Array | None) -> Array:
-        """Count outputs."""
-        if outputs is None:
-            return np.empty(self._result_shape(0), self.dtype)
-        self.returned += outputs.shape[self.axis]
-        return outputs
-
     def _checked(self, block: Any) -> Array:
         """Return a block as an array, or raise."""
         problem = self._problem
         array = isinstance(block, np.ndarray)
-        block = plain_array(block, "the block") if array else listed(block, problem.dtype)
+        block = (
+            plain_array(block, "the block") if array else listed(block, problem.dtype, "the block")
+        )
         if block.shape == (0,) and not array:  # an empty list has no other axes
             block = np.empty(self._block_shape(0), problem.dtype)
         length = block.shape[self.axis] if block.ndim == len(problem.shape) else -1
@@ -402,12 +434,20 @@ class Stream:
         try:
             if w.dtype.kind not in "biuf":
                 raise TypeError
-            return np.broadcast_to(w.astype(np.float64), block.shape)
+            laid = np.broadcast_to(w.astype(np.float64), block.shape)
         except (ValueError, TypeError):
             raise ValueError(
                 f"weights of shape {w.shape} and dtype {w.dtype} do not go with a block of shape "
                 f"{block.shape}; give one real weight per sample."
             ) from None
+        # each of them: any samples that follow one another may be a piece of their own
+        low, high = 1 / normalised.MOST, normalised.MOST
+        if not ((laid == 0) | ((laid >= low) & (laid <= high))).all():
+            raise ValueError(
+                f"weights of a stream must be 0, for a missing sample, or lie between {low:g} and "
+                f"{high:g}; nothing of this block was taken."
+            )
+        return laid
 
     def _laid(self, block: Array, fill: Any) -> Array:
         """Lay the boundary around the axes other than the running one."""
@@ -415,10 +455,49 @@ class Stream:
             block = taken(block, axis, indices, fill)
         return block
 
-    def __repr__(self) -> str:
+    def explain(self) -> str:
+        """Return the equation, what computes it, how late outputs are and what is held, as text.
+
+        Examples
+        --------
+        >>> import faltung
+        >>> s = faltung.stream(None, "int64", [1, 2, 1], mode="full")
+        >>> print(s.explain())  # doctest: +ELLIPSIS
+        Stream convolve int64 any with 3, full -> int64
+          y[i] = sum_j k[j] x[i - j]
+          method    plans of the pieces: ... for 1 output
+          latency   0: output i is given when sample i was fed at the latest
+          memory    about 24 bytes, whatever is fed
+          error     none: integers are exact
+        """
+        step = self._running.axis.stride
+        late = f"{step}*i" if step > 1 else "i"
+        due = f"{late} + {self.latency}" if self.latency else late
+        waits = f", {self._wait} of them waited for as that is faster" if self._wait else ""
+        bound = self.error_bound
+        error = "that of each piece's plan" if bound is None else (
+            f"|error| <= {bound:.2g} norm(k) norm(x), over the samples in the frames"
+        )  # fmt: skip
+        if self._problem.arithmetic.exact:
+            error = "none: integers are exact"
+        facts = {
+            "method": self._engine.described(),
+            "latency": f"{self.latency}: output i is given when sample {due} was fed at the latest"
+            + waits,
+            "memory": f"about {self.memory:,} bytes, whatever is fed",
+            "error": error,
+        }
+        lines = [f"Stream {self._named()} -> {self.dtype}", f"  {equation(self._problem)}"]
+        return "\n".join(lines + [f"  {name:<9} {text}" for name, text in facts.items()])
+
+    def _named(self) -> str:
         sizes = "x".join("any" if n is None else str(n) for n in self.shape)
+        problem = self._problem
+        taps = "x".join(map(str, problem.taps.shape))
+        return f"{problem.operation} {problem.dtype} {sizes} with {taps}, {problem.mode}"
+
+    def __repr__(self) -> str:
         return (
-            f"<Stream {self._problem.operation} {self._problem.dtype} {sizes} with "
-            f"{'x'.join(map(str, self._problem.taps.shape))}, {self._problem.mode}; {self.method}, "
-            f"latency {self.latency}, {self.memory:,} bytes>"
+            f"<Stream {self._named()}; {self.method}, latency {self.latency}, "
+            f"{self.memory:,} bytes>"
         )

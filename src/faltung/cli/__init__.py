@@ -24,6 +24,7 @@ from faltung.cli.edges import edges_command
 from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
+from faltung.cli.learn import learn_command
 from faltung.cli.reverb import reverb_command
 from faltung.cli.smooth import smooth_command
 from faltung.cli.stream import stream_command
@@ -45,6 +46,7 @@ def cli() -> None:
       faltung compare photo.jpg --kernels edge,sharpen,gaussian:3 -o sheet.png
       faltung smooth track.csv --column x --weights exponential:0.3 -o out.csv
       faltung analyse kernel.npy
+      faltung learn photo.png edges.png --size 3x3
       faltung explain --shape 2160x3840 --kernel gaussian:5
       faltung sum d6 d6
       faltung sum poisson:50 poisson:50 --sf 300
@@ -69,6 +71,7 @@ for command in (
     smooth_command,
     kernels_command,
     analyse_command,
+    learn_command,
     demo_command,
     explain_command,
     sum_command,
@@ -123,7 +126,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return unread()
     except MemoryError:
-        return fail("there is not enough memory for this picture and kernel.")
+        return fail("there is not enough memory for this input and kernel.")
     except OSError as error:
         named = isinstance(error.filename, (str, bytes))  # a number where it was opened by one
         where = f"{os.fsdecode(error.filename)}: " if named else ""

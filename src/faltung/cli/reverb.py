@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+from typing import BinaryIO
 
 import click
 
-from faltung.cli.common import say
+from faltung.cli.common import STREAM, say
 
 
 @click.command("reverb")
 @click.argument("voice", metavar="VOICE")
 @click.argument("room", metavar="ROOM")
 @click.option(
-    "-o", "--output", required=True, metavar="OUT", help="A file ending in .wav or .flac."
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="A file ending in .wav or .flac, or - for a WAV on stdout.",
 )
 @click.option(
     "--gain", type=float, default=0.0, show_default=True, help="Of the result, in decibels."
@@ -62,44 +69,92 @@ def reverb_command(
 
     The result is never rescaled but by --gain, --wet, --dry and --normalise. What is beyond full
     scale is clipped in files of integers, which is said. Files of any length take little memory.
-    It needs pip install 'faltung[audio]'.
+    VOICE or ROOM may be - for standard input; pipes are read to their end first, and OUT is written
+    when it is whole (faltung stream is for sound as it comes). It needs pip install
+    'faltung[audio]'.
 
     \b
     Examples:
       faltung reverb voice.wav room.wav -o out.wav
       faltung reverb voice.wav hall.flac -o out.flac --gain -12 --depth 24
       faltung reverb song.wav room.wav -o out.wav --wet 0.3 --dry 1 --normalise energy
+      flac -dc song.flac | faltung reverb - room.wav -o - | aplay
     """
     from faltung.signal import audio, rooms
 
-    with audio.reading(voice) as reader:
+    check_files(voice, room, output)
+    for option, value in (("--gain", gain), ("--wet", wet), ("--dry", dry)):
+        if not math.isfinite(value):
+            raise click.UsageError(f"{option} {value} must be a finite number.")
+    with audio.reading(*source(voice)) as reader:
         info = reader.info
         depth = depth or kept_depth(info.depth, output)
-        audio.check_target(output, depth)
-        response, room_rate = audio.read(room)
-        try:
-            rooms.check_rates(info.rate, room_rate)
-            run = rooms.Reverb(
-                response, info.channels, gain=gain, wet=wet, dry=dry, latency=rooms.LATENCY,
-                normalise=None if normalise == "none" else normalise, workers=workers,
-            )  # fmt: skip
-        except ValueError as error:
-            raise click.ClickException(f"{voice} and {room}: {error}") from None
+        if output != STREAM:
+            audio.check_target(output, depth)
+        response, room_rate = audio.read(*source(room))
+        check_pair(voice, room, info.rate, room_rate)
+        run = rooms.Reverb(
+            response, info.channels, gain=gain, wet=wet, dry=dry, latency=rooms.LATENCY,
+            normalise=None if normalise == "none" else normalise, workers=workers,
+        )  # fmt: skip
         frames = info.frames + (run.length - 1 if tail == "keep" else 0)
         result = audio.Info(info.rate, run.outputs, frames, audio.DEPTHS[depth])
         blocks = rooms.upto(run.all_of(reader.blocks(rooms.PIECE)), frames)
-        found = audio.write_blocks(output, blocks, result)
-    click.echo(
-        f"{output}: {frames / info.rate:.2f} s, {run.outputs} channel{'s'[: run.outputs > 1]} at "
+        if output == STREAM:
+            found = audio.write_pipe(sys.stdout.buffer, blocks, result)
+        else:
+            found = audio.write_blocks(output, blocks, result)
+    done = (
+        f"{frames / info.rate:.2f} s, {run.outputs} channel{'s'[: run.outputs > 1]} at "
         f"{info.rate} Hz, peak {decibels(found.peak)} dB"
     )
+    if output == STREAM:
+        say(done)
+    else:
+        click.echo(f"{output}: {done}")
     if found.samples:
+        other = " in a .wav" if output.lower().endswith(".flac") else ""
+        softer = gain - decibels(found.peak / audio.greatest(result.subtype))
+        softer = math.floor(round(10 * softer, 6)) / 10
         say(
-            f"{output}: {found.samples} samples beyond full scale were clipped; --gain "
-            f"{gain - decibels(found.peak):.1f} or --depth float would keep them.",
+            f"{output}: {found.samples} sample{'s'[: found.samples > 1]} beyond full scale "
+            f"{'were' if found.samples > 1 else 'was'} clipped; --gain {softer:.1f} or "
+            f"--depth float{other} would keep {'them' if found.samples > 1 else 'it'}.",
             "warning",
             "yellow",
         )
+
+
+def check_files(voice: str, room: str, output: str) -> None:
+    """Raise where a file that is read would be replaced, or a stream cannot be what it is for."""
+    if [voice, room].count(STREAM) > 1:
+        raise click.UsageError("standard input can be read only once.")
+    if STREAM in (voice, room) and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("give a WAV or FLAC file on standard input.")
+    if output == STREAM:
+        if sys.stdout is None or sys.stdout.isatty():
+            raise click.UsageError("the result is a WAV file; send it to a file or a pipe.")
+        return
+    for name in (voice, room):
+        if name != STREAM and os.path.realpath(name) == os.path.realpath(output):
+            raise click.UsageError(
+                f"the result {output} would replace a file that is read; give another name with -o."
+            )
+
+
+def source(name: str) -> tuple[str, BinaryIO | None]:
+    """Return how a file is named, and what is read where it is standard input."""
+    return (name, None) if name != STREAM else ("standard input", sys.stdin.buffer)
+
+
+def check_pair(voice: str, room: str, rate: int, room_rate: int) -> None:
+    """Raise where two files have not one sampling rate."""
+    from faltung.signal import rooms
+
+    try:
+        rooms.check_rates(rate, room_rate)
+    except ValueError as error:
+        raise click.ClickException(f"{voice} and {room}: {error}") from None
 
 
 def kept_depth(depth: str, output: str) -> str:

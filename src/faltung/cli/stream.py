@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option, say
+from faltung.cli.common import BOUNDARIES, MODES, kernel_option
+from faltung.files import naming
 
+ARGUMENT = re.compile(
+    r'\b(latency|mode|boundary|missing|overflow|anchor|stride|dilation|fill_value)="?([-\w.]+)"?'
+)
 READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 
 
@@ -42,7 +49,7 @@ READ = 1 << 16  # bytes that are asked for; what is there already comes at once
     show_default=True,
     help="How the samples go on before the first and after the last; wrap cannot stream.",
 )
-@click.option("--fill-value", type=float, default=0, help="With --boundary constant; usually 0.")
+@click.option("--fill-value", help="With --boundary constant; usually 0.")
 @click.option("--anchor", help="The tap on the output's position: 0, or 0,1; usually the middle.")
 @click.option("--stride", default="1", show_default=True, help="Steps between outputs.")
 @click.option("--dilation", default="1", show_default=True, help="Steps between taps.")
@@ -53,7 +60,10 @@ READ = 1 << 16  # bytes that are asked for; what is there already comes at once
     show_default=True,
     help="Flip the kernel, or lay it as it is written.",
 )
-@click.option("--result-dtype", help="Of the results; by default as the samples and taps say.")
+@click.option(
+    "--result-dtype",
+    help="Of the results; by default as the samples and taps say. >i2 or <i2 give the byte order.",
+)
 @click.option(
     "--overflow",
     type=click.Choice(("raise", "saturate", "wrap")),
@@ -75,18 +85,21 @@ def stream_command(
     dtype: str,
     channels: int,
     width: int | None,
-    fill_value: float,
+    fill_value: str | None,
     anchor: str | None,
     stride: str,
     dilation: str,
+    result_dtype: str | None,
+    boundary: str,
     explain: bool,
     **options: Any,
 ) -> None:
     """Convolve raw samples from stdin to stdout, as they come.
 
-    Results are written as soon as they are known, in the samples' byte order; memory stays the
-    same however long the input is. Samples without a header: with --channels 2 left and right
-    take turns. A kernel that is an audio file (.wav, .flac) is read as an impulse response.
+    Results are written as soon as they are known, in the samples' byte order unless --result-dtype
+    has one; memory stays the same however long the input is. Samples without a header: with
+    --channels 2 left and right take turns. A kernel that is an audio file (.wav, .flac) is read as
+    an impulse response.
 
     \b
     Examples:
@@ -99,7 +112,7 @@ def stream_command(
     import numpy as np
 
     from faltung import streaming
-    from faltung.cli.explain import integers, one_or_all
+    from faltung.cli.explain import integers, number, one_or_all
 
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError(
@@ -107,12 +120,9 @@ def stream_command(
         )
     if sys.stdout is None or sys.stdout.isatty():
         raise click.UsageError("the results are raw numbers; send them to a file or a pipe.")
-    try:
-        given = np.dtype(dtype)
-    except (TypeError, ValueError, SyntaxError):
-        raise click.UsageError(f"--dtype {dtype!r} is no dtype; give one as float32.") from None
-    if given.kind not in "biufc":
-        raise click.UsageError(f"--dtype {dtype} is not of numbers; give one as float32.")
+    given = dtype_of(dtype, "--dtype")
+    if fill_value is not None and boundary != "constant":
+        raise click.UsageError("--fill-value goes with --boundary constant.")
     shape: tuple[int | None, ...] = (None,) if width is None else (None, width)
     axes = tuple(range(len(shape)))
     if channels > 1:
@@ -123,22 +133,70 @@ def stream_command(
             f"the kernel has the shape {np.shape(taps)}; a signal takes a kernel of one axis, rows "
             "of --width pixels one of two."
         )
-    whole = given.kind in "biu" and float(fill_value).is_integer()
+    fill: Any = 0 if fill_value is None else number(fill_value, "--fill-value")
+    if given.kind in "biu" and isinstance(fill, float) and fill.is_integer():
+        fill = int(fill)
     several = {"stride": stride, "dilation": dilation, "anchor": anchor}
     more: dict[str, Any] = {
         name: None if text is None else one_or_all(integers(text, f"--{name}"))
         for name, text in several.items()
     }
-    stream = streaming.stream(
-        shape, given, taps, axes=axes, fill_value=int(fill_value) if whole else fill_value,
-        **more, **options,
-    )  # fmt: skip
-    if explain:
-        say(f"{stream!r}, results {stream.dtype}")
-    result = stream.dtype if given.isnative else stream.dtype.newbyteorder(given.byteorder)
-    for block in blocks(given, shape):
-        put(stream.feed(block).astype(result, copy=False))
-    put(stream.flush().astype(result, copy=False))
+    if result_dtype is not None:
+        options["result_dtype"] = dtype_of(result_dtype, "--result-dtype").newbyteorder("=")
+    left = bytearray()
+    with worded():
+        stream = streaming.stream(
+            shape, given, taps, axes=axes, boundary=boundary, fill_value=fill, **more, **options
+        )
+        if explain:
+            with suppress(OSError, AttributeError):  # nobody may listen any more
+                click.echo(stream.explain(), err=True)
+        result = ordered(stream.dtype, dtype, result_dtype)
+        for block in blocks(given, shape, left):
+            put(stream.feed(block).astype(result, copy=False))
+        put(stream.flush().astype(result, copy=False))
+    if left:
+        size = given.itemsize * int(np.prod([n for n in shape if n is not None], dtype=np.int64))
+        raise click.ClickException(
+            f"the input ended in the middle of a sample: {len(left)} of {size} bytes are there; "
+            "check --dtype, --channels and --width. The results are of what came before."
+        )
+
+
+@contextmanager
+def worded() -> Iterator[None]:
+    """Name the command's options in errors, not the arguments that they become.
+
+    >>> with worded():
+    ...     raise ValueError('boundary="wrap" cannot stream')
+    Traceback (most recent call last):
+    ...
+    click.exceptions.ClickException: --boundary wrap cannot stream
+    """
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        text = ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} {m[2]}", str(error))
+        raise click.ClickException(text) from None
+
+
+def dtype_of(text: str, option: str) -> Any:
+    """Return the dtype of numbers that a text names."""
+    import numpy as np
+
+    try:
+        found = np.dtype(text)
+    except (TypeError, ValueError, SyntaxError):
+        raise click.UsageError(f"{option} {text!r} is no dtype; give one as float32.") from None
+    if found.kind not in "biufc":
+        raise click.UsageError(f"{option} {text} is not of numbers; give one as float32.")
+    return found
+
+
+def ordered(found: Any, dtype: str, result_dtype: str | None) -> Any:
+    """Return the results' dtype in the byte order that is asked for, or that of the samples."""
+    text = result_dtype if result_dtype and result_dtype[0] in "<>=" else dtype
+    return found.newbyteorder(text[0] if text[0] in "<>" else "=")
 
 
 def taps_of(text: str) -> Any:
@@ -159,28 +217,39 @@ def taps_of(text: str) -> Any:
     return Kernel.of(samples, os.path.basename(text), anchor=(0,))
 
 
-def blocks(dtype: Any, shape: tuple[int | None, ...]) -> Iterator[Any]:
-    """Yield what standard input holds already, in whole samples; more only when it has come."""
+def blocks(dtype: Any, shape: tuple[int | None, ...], left: bytearray) -> Iterator[Any]:
+    """Yield what standard input holds already, in whole samples; more only when it has come.
+
+    ``left`` is what came of the next sample.
+    """
     import numpy as np
 
     beside = [n for n in shape if n is not None]
     size = dtype.itemsize * int(np.prod(beside, dtype=np.int64))
-    left = bytearray()
-    while part := os.read(sys.stdin.fileno(), max(READ, size)):
+    while part := take(max(READ, size)):
         left += part
         whole = len(left) // size * size
         if whole:
             yield np.frombuffer(bytes(left[:whole]), dtype).reshape(-1, *beside)
             del left[:whole]
-    if left:
-        raise click.ClickException(
-            f"the input ended in the middle of a sample: {len(left)} of {size} bytes are there; "
-            "check --dtype, --channels and --width."
-        )
+
+
+def take(most: int) -> bytes:
+    """Return what comes next; nothing at the end."""
+    number = sys.stdin.fileno()
+    while True:
+        try:
+            return os.read(number, most)
+        except BlockingIOError:  # whoever opened the pipe may have asked for that
+            select.select([number], [], [])
 
 
 def put(values: Any) -> None:
     """Write numbers at once."""
-    view = memoryview(values.tobytes())
+    number, view = sys.stdout.fileno(), memoryview(values.tobytes())
     while len(view):
-        view = view[os.write(sys.stdout.fileno(), view) :]
+        try:
+            with naming("standard output"):
+                view = view[os.write(number, view) :]
+        except BlockingIOError:
+            select.select([], [number], [])

@@ -468,7 +468,11 @@ def alike(name: str) -> str:
     """Return a question whether names that are like it were meant; nothing where none are."""
     sets = [known.rpartition(".")[0] for known in NAMED if "." in known]
     known = list(dict.fromkeys([*NAMED, *FAMILIES, *sets]))
-    close = difflib.get_close_matches(name.lower().partition(":")[0], known, n=3)
+    head, _, given = name.lower().partition(":")
+    close = [
+        f"{each}:{given}" if given and each in FAMILIES else each
+        for each in difflib.get_close_matches(head, known, n=3)
+    ]
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -124,8 +124,12 @@ def within(problem: Problem) -> float:
     """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
     shape = tiling(problem)
     assert shape is not None
-    norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
-    return error_bound(problem) * norm / problem.taps.absolute_sum * math.sqrt(math.prod(shape))
+    return (
+        error_bound(problem)
+        * problem.taps.norm
+        / problem.taps.absolute_sum
+        * math.sqrt(math.prod(shape))
+    )
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -209,7 +213,7 @@ class Tiles:
         self.axes = problem.axes
         self.spectrum = ordered.reshape(spread)
         self.noise = fourier.error(math.prod(shape), eps_of(problem))
-        self.gain = float(np.linalg.norm(taps.astype(np.complex128).ravel()))
+        self.gain = problem.taps.norm
         self.total = problem.taps.absolute_sum
 
     def __call__(self, x: Array, out: Array, workers: int) -> None:

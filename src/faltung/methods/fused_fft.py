@@ -95,8 +95,7 @@ def within(problem: Problem) -> float:
     """Return the error bound in the unit of a tolerance: sum |k| * max |x|."""
     found = tiling(problem)
     assert found is not None
-    norm = float(np.linalg.norm(problem.taps.array.astype(np.complex128).ravel()))
-    return error_bound(problem) * norm / problem.taps.absolute_sum * found.side
+    return error_bound(problem) * problem.taps.norm / problem.taps.absolute_sum * found.side
 
 
 def cost(problem: Problem, machine: Machine) -> Cost:
@@ -226,7 +225,7 @@ class Fused:
         self.problem, self.dtype = problem, dtype
         self.noise = error_bound(problem)
         taps = problem.correlation_taps
-        self.gain = float(np.linalg.norm(taps.astype(np.complex128).ravel()))
+        self.gain = problem.taps.norm
         self.total = problem.taps.absolute_sum
         self.blocked = Blocked(problem, self._blocks(found), dtype, dtype)
         self.convolved = [

@@ -40,7 +40,8 @@ def reverb(
     Parameters
     ----------
     x : array_like
-        Audio, (frames,) or (frames, channels), of floats; int16 audio is divided by 32768 first.
+        Audio, (frames,) or (frames, channels), of floats. Arrays of integers are an error, as
+        nothing tells what full scale is in them: divide int16 by 32768.
     room : array_like
         Impulse response, (frames,) or (frames, channels): one channel for every channel of ``x``;
         several for a mono ``x``, which becomes as many; as many as ``x``, channel by channel; or
@@ -95,8 +96,7 @@ def reverb(
     check_rates(rate, room_rate)
     if tail not in TAILS:
         raise ValueError(f"tail={tail!r} is unknown; use keep or cut.")
-    response, plain = response_of(room, gain, wet, dry, normalise)
-    response = response.astype(x.dtype)
+    response, plain = response_of(room, gain, wet, dry, normalise, x.dtype)
     result = np.empty(
         (
             len(x) + (len(response) - 1 if tail == "keep" else 0),
@@ -146,6 +146,14 @@ class Reverb:
         Frames of the response.
     latency : int
         How many frames an output is late at the most.
+    broken : bool
+        Whether an interrupt or an error cut off a feed, whose frames are lost; all but ``reset``
+        is refused then.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As of :func:`reverb`.
 
     Examples
     --------
@@ -169,48 +177,81 @@ class Reverb:
         normalise: str | None = None,
         workers: int | None = None,
     ) -> None:
-        response, self._dry = response_of(room, gain, wet, dry, normalise)
-        self.length, self.dtype = len(response), np.dtype(dtype)
-        self.channels, self.outputs = channels, heard(channels, response.shape[1])
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise TypeError(f"dtype={dtype!r} must be float32 or float64; convert the blocks.")
+        if isinstance(channels, bool) or not isinstance(channels, (int, np.integer)):
+            raise TypeError(f"channels={channels!r} must be a whole number of channels.")
+        if channels < 1:
+            raise ValueError(f"channels={channels} must be at least 1.")
+        response, self._dry = response_of(room, gain, wet, dry, normalise, self.dtype)
+        self.length = len(response)
+        self.channels, self.outputs = int(channels), heard(channels, response.shape[1])
         self._ways = ways(channels, response.shape[1])
         self._workers = native.get_workers() if workers is None else native.check_workers(workers)
         self._streams = [
-            streaming.stream(
-                None, self.dtype, response[:, column].astype(self.dtype), mode="full",
-                latency=latency,
-            )
+            streaming.stream(None, self.dtype, response[:, column], mode="full", latency=latency)
             for _, _, column in self._ways
-        ]  # fmt: skip
+        ]
         self.latency = max(stream.latency for stream in self._streams)
         self.reset()
 
     def reset(self) -> None:
         """Fall silent, and start again."""
+        self.broken = True
         for stream in self._streams:
             stream.reset()
+        # each way through the room may be late as it likes, and waits for the others here
+        self._early = [np.empty(0, self.dtype) for _ in self._streams]
         self._plain = np.empty((0, self.channels), self.dtype)
+        self.broken = False
 
     def feed(self, block: Any) -> Array:
-        """Take the next frames, (n, channels), and return those that are ready."""
+        """Take the next frames, (n, channels), and return those that are ready.
+
+        Raises
+        ------
+        ValueError
+            Where the block is not of :attr:`channels` and ``dtype``, or the room is broken or was
+            flushed; nothing is taken then.
+        """
         block = np.asarray(block)
         if block.ndim != 2 or block.shape[1] != self.channels or block.dtype != self.dtype:
             raise ValueError(
                 f"this room takes {self.dtype} (frames, {self.channels}); got {block.dtype} "
                 f"{block.shape}."
             )
+        self._check_open()
+        self.broken = True  # whatever cuts this off, until the last line
         if self._dry:
             self._plain = np.concatenate([self._plain, block])
         with np.errstate(invalid="ignore"):
-            return self._mixed(
+            result = self._mixed(
                 self._all(lambda n: self._streams[n].feed(block[:, self._ways[n][0]]))
             )
+        self.broken = False
+        return result
 
     def flush(self) -> Array:
         """Return the frames that are left, until the room is silent."""
+        self._check_open()
+        self.broken = True
         if self._dry and self.length > 1:
             silence = np.zeros((self.length - 1, self.channels), self.dtype)
             self._plain = np.concatenate([self._plain, silence])
-        return self._mixed(self._all(lambda n: self._streams[n].flush()))
+        result = self._mixed(self._all(lambda n: self._streams[n].flush()))
+        self.broken = False
+        return result
+
+    def _check_open(self) -> None:
+        """Raise where nothing can be fed any more."""
+        if self.broken:
+            raise ValueError(
+                "this room is broken: an error or an interrupt cut off a feed, whose frames are "
+                "lost; reset() starts again."
+            )
+        if self._streams[0].finished:
+            raise ValueError("this room was flushed; reset() starts again.")
 
     def all_of(self, blocks: Any) -> Iterator[Array]:
         """Feed blocks and yield what comes out, to the end."""
@@ -228,10 +269,15 @@ class Reverb:
 
     def _mixed(self, parts: list[Array]) -> Array:
         """Sum what arrives at each output, with its plain part."""
-        frames = len(parts[0])
+        parts = [
+            np.concatenate([early, part]) if len(early) else part
+            for early, part in zip(self._early, parts, strict=True)
+        ]
+        frames = min(map(len, parts))
+        self._early = [part[frames:].copy() for part in parts]
         result = np.zeros((frames, self.outputs), self.dtype)
         for (_, output, _), part in zip(self._ways, parts, strict=True):
-            result[:, output] += part
+            result[:, output] += part[:frames]
         if self._dry:
             result += self._dry * self._plain[:frames]
             self._plain = self._plain[frames:].copy()
@@ -274,7 +320,7 @@ def audio_array(values: Any, name: str) -> Array:
 
 
 def response_of(
-    room: Any, gain: float, wet: float, dry: float, normalise: str | None
+    room: Any, gain: float, wet: float, dry: float, normalise: str | None, dtype: DType
 ) -> tuple[Array, float]:
     """Return the response with all that scales it, (frames, channels), and the plain factor."""
     response = audio_array(room, "room").astype(float)
@@ -282,8 +328,16 @@ def response_of(
     for name, value in (("gain", gain), ("wet", wet), ("dry", dry)):
         if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
             raise ValueError(f"{name}={value!r} must be a finite number.")
-    whole = 10 ** (gain / 20)
-    return response * (wet * whole * scale(response, normalise)), dry * whole
+    with np.errstate(all="ignore"):
+        whole = np.float64(10) ** (gain / 20)
+        found = (scaled(response, normalise) * (wet * whole)).astype(dtype)
+        plain = dtype.type(dry * whole)
+    if not (np.isfinite(found).all() and np.isfinite(plain)):
+        raise ValueError(
+            f"a gain of {gain:g} dB with wet {wet:g} and dry {dry:g} makes the room louder than "
+            f"{dtype} can hold; give less."
+        )
+    return found, float(plain)
 
 
 def check_rates(rate: float | None, room_rate: float | None) -> None:
@@ -327,14 +381,17 @@ def ways(channels: int, columns: int) -> list[tuple[int, int, int]]:
     return [(n if channels > 1 else 0, n, n if columns > 1 else 0) for n in range(count)]
 
 
-def scale(response: Array, normalise: str | None) -> float:
-    """Return what a response is to be multiplied with."""
+def scaled(response: Array, normalise: str | None) -> Array:
+    """Return a response of the size that is asked for."""
     if normalise not in NORMALISE:
         raise ValueError(f"normalise={normalise!r} is unknown; use None, energy or peak.")
     if normalise is None:
-        return 1.0
+        return response
+    top = np.abs(response).max()
+    if not top > 0:
+        raise ValueError("the room's response is all zeros, which nothing normalises.")
+    response = response / top  # whose squares are within range, however small or large it was
     size = np.abs(response)
     total = np.sqrt((size**2).sum(0)) if normalise == "energy" else size.sum(0)
-    if not total.max() > 0:
-        raise ValueError("the room's response is all zeros, which nothing normalises.")
-    return float(1 / total.max())
+    found: Array = response / total.max()
+    return found

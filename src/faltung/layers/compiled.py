@@ -1,0 +1,476 @@
+"""Convolution layers on the compiled pipelines: tables of places, weights in tiles, and calls.
+
+All three sums of a layer are sums over places in one padded buffer: its tables are kept by the
+problem, so that a call only packs the weights. The images of a batch are innermost; the axis before
+them may be strided, then its samples are parted by phase (see :class:`faltung.geometry.Window`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from faltung import native
+from faltung.dtypes import Array
+from faltung.layers import reference, winograd
+from faltung.layers.memory import innermost, outermost, pipelined, run
+from faltung.layers.problem import Conv
+from faltung.windows import Phase
+
+MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
+BLOCK = 8192  # samples of a row that one partial sum of the weights' gradient takes, or about so
+ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
+PARTS = 8  # that the outputs are cut into at most
+# What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
+TILES = {
+    512: {8: (1.0, 3), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
+    256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
+}
+CLIPPED = 4  # vectors of images from which on a position is a row of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sums find their samples: see ``pipelines/products.py``.
+
+    Attributes
+    ----------
+    taps, rows : array of int32
+        Where each tap of each channel lies, the channels innermost, and where each row begins.
+    spans : array of int32 (rows, 4)
+        The taps that a row takes of each run: the first, and how many; and the same of the runs.
+    run : int
+        Taps of a run.
+    group : int
+        How far the groups lie apart.
+    width : int
+        Samples of a row.
+    """
+
+    taps: Array
+    rows: Array
+    spans: Array
+    run: int
+    group: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """What sums find along one axis: the taps' offsets and the outputs' positions, of ``n``."""
+
+    offsets: tuple[int, ...]
+    positions: tuple[int, ...]
+    n: int
+
+    def inside(self) -> list[tuple[int, int]]:
+        """Return, of each output, the first tap that lies inside, and how many do."""
+        found = []
+        for at in self.positions:
+            good = [t for t, offset in enumerate(self.offsets) if 0 <= at + offset < self.n]
+            found.append((good[0] if good else 0, len(good)))
+        return found
+
+
+def clipped(lines: Sequence[Line], channels: int, images: int) -> Places:
+    """Return the places where nothing is padded: each position takes the taps inside."""
+    lines = [Line((0,), (0,), 1)] * (2 - len(lines)) + list(lines)
+    down, across = lines
+    step = images * across.n
+    area = step * down.n
+    taps = table(
+        [
+            [step * offset for offset in down.offsets],
+            [images * offset for offset in across.offsets],
+            [area * channel for channel in range(channels)],
+        ]
+    )
+    rows = table([[step * at for at in down.positions], [images * at for at in across.positions]])
+    spans = [
+        (channels * first, channels * count, *runs)
+        for runs, (first, count) in itertools.product(down.inside(), across.inside())
+    ]
+    ordered = np.array(spans, np.int32)
+    run = channels * len(across.offsets)
+    return Places(taps, rows, ordered, run, channels * area, images)
+
+
+def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: int) -> Places:
+    """Return the places where every row takes all the taps.
+
+    Rows that follow one another without a gap are one, and are cut anew.
+    """
+    taps = table(offsets)
+    if np.array_equal(rows, width * np.arange(rows.size)):
+        samples = width * rows.size
+        width = max(d for d in range(1, min(samples, max(width, ROW)) + 1) if samples % d == 0)
+        rows = np.arange(0, samples, width, dtype=np.int32)
+    spans = np.zeros((rows.size, 4), np.int32)
+    spans[:, 1], spans[:, 3] = taps.size, 1
+    return Places(taps, rows, spans, taps.size, group, width)
+
+
+def clips(problem: Conv, itemsize: int) -> bool:
+    """Whether there are images enough to take each position for itself, without padding."""
+    loaded = native.library()
+    assert loaded is not None
+    plain = all(name == "constant" for name in problem.boundary)
+    vectors, rest = divmod(problem.images * itemsize, loaded.vector)
+    return plain and 1 <= len(problem.windows) <= 2 and rest == 0 and vectors >= CLIPPED
+
+
+def bare(problem: Conv) -> bool:
+    """Whether the sums find their samples in the input as it is."""
+    return all(w.before == 0 and w.length == w.n for w in problem.windows) and all(
+        w.stride == 1 for w in problem.windows[-1:]
+    )
+
+
+@lru_cache(maxsize=1024)
+def supported(problem: Conv, dtype: np.dtype[np.generic]) -> bool:
+    """Whether the pipelines take a problem: not on old processors, nor from 2 GB on."""
+    lengths = math.prod(w.length + w.stride for w in problem.windows)
+    taps = math.prod(w.n + 2 * w.reach + w.stride for w in problem.windows)
+    most = max(problem.channels, problem.outputs + 8) * problem.images * max(lengths, taps)
+    return pipelined(dtype) and most * dtype.itemsize < MOST
+
+
+# ---- buffers -----------------------------------------------------------------------------------
+
+
+def padded_shape(problem: Conv) -> tuple[int, ...]:
+    """Return the shape of the padded input: the phases of the last axis before its samples."""
+    if not problem.windows:
+        return (problem.channels, problem.images)
+    *outer, last = problem.windows
+    phases = (last.stride, last.phase_length)
+    return (problem.channels, *(w.length for w in outer), *phases, problem.images)
+
+
+def padded(problem: Conv, x: Array, slack: int) -> Array:
+    """Return the input as the sums find it, with ``slack`` samples behind it."""
+    if not slack and bare(problem):
+        return innermost(x)
+    shape = padded_shape(problem)
+    size = math.prod(shape)
+    buffer = np.zeros(size + slack, x.dtype)
+    target = buffer[:size].reshape(shape)
+    if not problem.windows:
+        target[:] = innermost(x)
+        return buffer
+    windows = problem.windows
+    if any(name != "constant" for name in problem.boundary):
+        x = reference.continued(x, windows, problem.boundary)
+        windows = tuple(w.bare for w in windows)
+    source = innermost(x)
+    here: list[Any] = [slice(None)]
+    there: list[Any] = [slice(None)]
+    for window in windows[:-1]:
+        ends = window.source("constant")
+        here.append(slice(ends.before, ends.before + ends.stop - ends.first))
+        there.append(slice(ends.first, ends.stop))
+    for phase in range(windows[-1].stride):
+        inside, positions = windows[-1].within(phase)
+        target[(*here, phase, inside)] = source[(*there, positions)]
+    return buffer
+
+
+@lru_cache(maxsize=1024)
+def forward_places(problem: Conv) -> Places:
+    """Return where the taps and the rows of a layer lie in its padded input."""
+    shape = padded_shape(problem)
+    steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    each = problem.channels // problem.groups
+    offsets, rows = [], [[0]]
+    width = problem.images
+    for axis, window in enumerate(problem.windows[:-1], 1):
+        offsets.append([steps[axis] * window.dilation * t for t in range(window.taps)])
+        rows.append([steps[axis] * window.stride * i for i in range(window.count)])
+    for window in problem.windows[-1:]:
+        places = map(window.place, range(window.taps))
+        offsets.append([steps[-3] * phase + steps[-2] * at for phase, at in places])
+        width *= window.count
+    offsets.append([channel * steps[0] for channel in range(each)])
+    return unclipped(offsets, table(rows), each * steps[0], width)
+
+
+@lru_cache(maxsize=1024)
+def clipped_places(problem: Conv) -> Places:
+    """Return where they lie in the input itself."""
+    lines = [
+        Line(
+            tuple(w.dilation * t - w.before for t in range(w.taps)),
+            tuple(w.stride * i for i in range(w.count)),
+            w.n,
+        )
+        for w in problem.windows
+    ]
+    return clipped(lines, problem.channels // problem.groups, problem.images)
+
+
+def table(offsets: Sequence[Sequence[int]]) -> Array:
+    """Return all sums of one offset from each list, the last list's innermost."""
+    return np.array([sum(each) for each in itertools.product(*offsets)], np.int32)
+
+
+# ---- sums --------------------------------------------------------------------------------------
+
+
+def tile(outputs: int, groups: int, vectors: int) -> int:
+    """Return how many channels a register tile takes: little is computed in vain."""
+    loaded = native.library()
+    assert loaded is not None
+    tiles = TILES[8 * loaded.vector]
+
+    def cost(channels: int) -> float:
+        each, wide = tiles[channels]
+        wide = wide if vectors >= wide else 1
+        spent = -(-outputs // channels) * channels * -(-vectors // wide) * wide
+        return spent * each * (1 + (wide == 1) * 2 / channels)
+
+    return min((t for t in tiles if groups == 1 or outputs % t == 0), key=cost)
+
+
+def packed(k: Array, groups: int, each: int) -> Array:
+    """Return weights (outputs, taps) as (groups, tiles, taps, channels of a tile)."""
+    outputs = k.shape[0] // groups
+    tiles = -(-outputs // each)
+    k = k.reshape(groups, outputs, -1)
+    if tiles * each != outputs:
+        k = np.concatenate([k, np.zeros((groups, tiles * each - outputs, k.shape[2]), k.dtype)], 1)
+    return np.ascontiguousarray(k.reshape(groups, tiles, each, -1).transpose(0, 1, 3, 2))
+
+
+def products(
+    places: Places, x: Array, k: Array, bias: Array | None, groups: int, relu: bool = False
+) -> Array:
+    """Return the sums (outputs, rows, width) of weights (outputs, taps) over a padded input."""
+    outputs = k.shape[0]
+    each = tile(outputs // groups, groups, places.width // vector(x.dtype))
+    weights = packed(k, groups, each)
+    tiles = weights.shape[1]
+    if bias is None:
+        offset = np.zeros((groups, tiles, each), x.dtype)
+    else:
+        offset = packed(bias[:, None], groups, each)[:, :, 0]
+    width = max(places.width, vector(x.dtype))
+    out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
+    work = out.size * weights.shape[2]
+    numbers = (places.run, places.group, int(relu))
+    inputs = [x.reshape(-1), weights, offset, places.taps, places.rows, places.spans]
+    run("products", inputs, numbers, [out], work)
+    sums = out.reshape(-1, places.rows.size, width)[:outputs]
+    return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
+
+
+def vector(dtype: np.dtype[np.generic]) -> int:
+    """Return how many samples a register holds: no row may be shorter."""
+    loaded = native.library()
+    assert loaded is not None
+    return loaded.vector // dtype.itemsize
+
+
+def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
+    """Return a layer's output."""
+    if winograd.supported(problem, x):
+        down, across = problem.windows
+        before, count = (down.before, across.before), (down.count, across.count)
+        y = winograd.correlated(x, k, before, count, bias, relu)
+        if y is not None:
+            return y
+    if clips(problem, x.itemsize) and not bare(problem):
+        places, laid = clipped_places(problem), innermost(x)
+    else:
+        places = forward_places(problem)
+        laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
+    weights = np.moveaxis(k, 1, -1).reshape(k.shape[0], -1)
+    sums = products(places, laid, weights, bias, problem.groups, relu)
+    return outermost(sums.reshape(*problem.y_shape[1:], problem.images))
+
+
+# ---- the gradient of the input -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One phase of the input's gradient: its samples, its taps, and where those find it."""
+
+    target: tuple[slice, ...]
+    counts: tuple[int, ...]
+    taps: tuple[tuple[int, ...], ...]
+    places: Places
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """How the gradient of the output is padded, and the phases of the input's.
+
+    ``shape`` is what is computed: the input, or the continued one, where its ends are folded back.
+    """
+
+    padding: tuple[tuple[int, int], ...]
+    shape: tuple[int, ...]
+    folds: bool
+    parts: tuple[Part, ...]
+
+
+@lru_cache(maxsize=1024)
+def backward(problem: Conv, clip: bool) -> Backward:
+    """Return the phases of the input's gradient, with its places in the padded gradient or not."""
+    folds = any(name != "constant" for name in problem.boundary)
+    ranges = [(0, w.length) if folds else (w.before, w.before + w.n) for w in problem.windows]
+    phases = [w.phases(*ends) for w, ends in zip(problem.windows, ranges, strict=True)]
+    padding, lengths = [], []
+    for window, found in zip(problem.windows, phases, strict=True):
+        seen = [(at, at + phase.count) for phase in found for at in phase.outputs]
+        low = min([0, *(first for first, _ in seen)])
+        high = max([window.count, *(stop for _, stop in seen)])
+        if clip:
+            low, high = 0, window.count
+        padding.append((-low, high - window.count))
+        lengths.append(high - low)
+    each = problem.outputs // problem.groups
+    steps = [problem.images * math.prod(lengths[axis:]) for axis in range(len(lengths) + 1)]
+    parts = []
+    for combination in itertools.product(*phases):
+        if clip:
+            lines = [
+                Line(phase.outputs, tuple(range(phase.count)), window.count)
+                for phase, window in zip(combination, problem.windows, strict=True)
+            ]
+            places = clipped(lines, each, problem.images)
+        else:
+            offsets, rows = [], [[0]]
+            for axis, (phase, (before, _)) in enumerate(zip(combination, padding, strict=True), 1):
+                offsets.append([steps[axis] * (at + before) for at in phase.outputs])
+                if axis < len(combination):
+                    rows.append([steps[axis] * at for at in range(phase.count)])
+            offsets.append([channel * steps[0] for channel in range(each)])
+            width = problem.images * math.prod(p.count for p in combination[-1:])
+            places = unclipped(offsets, table(rows), each * steps[0], width)
+        parts.append(
+            Part(
+                target(combination, problem),
+                tuple(phase.count for phase in combination),
+                tuple(phase.taps for phase in combination),
+                places,
+            )
+        )
+    shape = tuple(high - low for low, high in ranges)
+    return Backward(tuple(padding), shape, folds, tuple(parts))
+
+
+def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
+    """Return where the samples of a phase of each axis stand."""
+    return tuple(
+        slice(phase.first, None, window.stride)
+        for phase, window in zip(phases, problem.windows, strict=True)
+    )
+
+
+def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
+    """Return the gradient of a layer's input."""
+    if winograd.supported(problem, dy):
+        down, across = problem.windows
+        flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+        before = down.reach - down.before, across.reach - across.before
+        dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
+        if dx is not None:
+            return dx
+    unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
+    plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
+    source = innermost(dy)
+    slack = vector(dy.dtype)
+    padding = ((0, 0), *plan.padding, (0, 0))
+    if any(before or after for before, after in padding) or any(
+        part.places.width < slack for part in plan.parts
+    ):
+        shape = [n + sum(ends) for n, ends in zip(source.shape, padding, strict=True)]
+        buffer = np.zeros(math.prod(shape) + slack, dy.dtype)
+        inside = tuple(
+            slice(before, before + n) for n, (before, _) in zip(source.shape, padding, strict=True)
+        )
+        buffer[: math.prod(shape)].reshape(shape)[inside] = source
+        source = buffer
+    out: Array | None = None
+    for part in plan.parts:
+        if not all(part.taps):  # a stride wider than the kernel leaves samples that go nowhere
+            continue
+        weights = turned(problem, k, part.taps)
+        sums = products(part.places, source, weights, None, problem.groups)
+        sums = sums.reshape(problem.channels, *part.counts, problem.images)
+        if len(plan.parts) == 1:
+            out = sums
+            break
+        if out is None:
+            out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
+        out[(slice(None), *part.target)] = sums
+    if out is None:
+        out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
+    dx = outermost(out)
+    if plan.folds:
+        dx = reference.folded(dx, problem.windows, problem.boundary, problem.x_shape)
+    return dx
+
+
+def turned(problem: Conv, k: Array, taps: Sequence[Sequence[int]]) -> Array:
+    """Return the kernels of some taps as the weights (channels, outputs x taps) of the way back."""
+    groups = problem.groups
+    some = k[np.ix_(range(k.shape[0]), range(k.shape[1]), *taps)] if taps else k
+    # groups, outputs, channels, taps to groups, channels, taps, outputs
+    some = some.reshape(groups, k.shape[0] // groups, k.shape[1], -1).transpose(0, 2, 3, 1)
+    return some.reshape(problem.channels, -1)
+
+
+# ---- the gradient of the weights ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def blocks(rows: int, width: int) -> int:
+    """Return how many rows one partial sum takes: they divide the rows."""
+    most = max(1, BLOCK // width)
+    return max(d for d in range(1, min(most, rows) + 1) if rows % d == 0)
+
+
+def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
+    """Return the sums (outputs, taps) over rows of a padded input times a gradient.
+
+    ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
+    """
+    outputs, rows, width = dy.shape
+    each = blocks(rows, width)
+    # one group's outputs are cut into parts that see the same input, for threads to share
+    parts = max(
+        d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
+    )
+    cut = groups * parts
+    gradient_rows = np.arange(rows, dtype=np.int32) * width
+    out = np.empty((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
+    step = rows * width
+    apart = places.group if parts == 1 else 0
+    numbers = (width // vector(x.dtype), each, apart, step, outputs // cut * step)
+    inputs = [x.reshape(-1), dy.reshape(-1), places.taps, places.rows, gradient_rows]
+    run("weights", inputs, numbers, [out], dy.size * places.taps.size)
+    # one after the other: the order, and so the bits, are those of the shapes
+    sums = out.sum(axis=1, dtype=np.float64) if out.shape[1] > 1 else out
+    return sums.astype(x.dtype, copy=False).reshape(outputs, -1)
+
+
+def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
+    """Return the gradient of a layer's kernels."""
+    places = forward_places(problem)
+    wide = vector(x.dtype)
+    source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)
+    slack = -places.width % wide
+    if slack:
+        source = np.concatenate([source, np.zeros((*source.shape[:2], slack), dy.dtype)], 2)
+    laid = padded(problem, x, slack)
+    sums = weight_sums(places, laid, source, problem.groups)
+    outputs, channels, *taps = problem.k_shape
+    return np.moveaxis(sums.reshape(outputs, *taps, channels), -1, 1)

@@ -1,0 +1,95 @@
+"""How layers lie in memory: the images of a batch innermost.
+
+An array is (images, channels, *space) to whoever reads it, and (channels, *space, images) in
+memory, so that every operation fills its vectors whatever the size of an image. Every function
+of this package takes any memory layout and gives this one; what has it already is not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from faltung import native
+from faltung.dtypes import Array
+
+TURNED = 1 << 12  # samples from which turning an array is left to the compiled pipeline
+
+
+def innermost(x: Array) -> Array:
+    """Return an array (images, ...) as (..., images), contiguous: no copy where it lies so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faltung.layers.memory import innermost, outermost
+    >>> x = np.zeros((8, 3, 5, 5))
+    >>> innermost(x).shape
+    (3, 5, 5, 8)
+    >>> np.shares_memory(innermost(outermost(innermost(x))), innermost(x))
+    False
+    >>> laid = outermost(innermost(x))
+    >>> np.shares_memory(innermost(laid), laid)
+    True
+    """
+    turned = x.transpose(*range(1, x.ndim), 0)
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
+        return np.ascontiguousarray(turned)
+    name = x.dtype.name
+    if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
+        return np.ascontiguousarray(turned)
+    out = np.empty(turned.shape, x.dtype)
+    images, each = x.shape[0], x.size // x.shape[0]
+    form = native.Form(
+        (each, images, 1), (1, each, x.size), (1, 1, 1),
+        (images, each, 1), (1, images, x.size), (1, 1, 1), (1, 1, 1),
+    )  # fmt: skip
+    call = native.Call("transpose", (name, name, name), form, [], [], x.size)
+    call(native.address(x), native.address(out), native.get_workers())
+    return out
+
+
+def outermost(x: Array) -> Array:
+    """Return an array (..., images) as (images, ...), without a copy."""
+    return x.transpose(-1, *range(x.ndim - 1))
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Return an array (images, ...) whose images lie innermost."""
+    return outermost(np.empty((*shape[1:], shape[0]), dtype))
+
+
+NAMES = {np.dtype(name): name for name in ("float32", "float64", "int32", "uint8")}
+
+
+def run(
+    family: str,
+    inputs: Sequence[Array],
+    numbers: tuple[int, ...],
+    outputs: Sequence[Array],
+    work: int,
+    part: str | None = None,
+) -> None:
+    """Call a pipeline, or a part of one: its inputs, contiguous, its numbers, its outputs."""
+    shapes = tuple([(NAMES[array.dtype], array.shape) for array in inputs])
+    found = tuple([(NAMES[array.dtype], array.shape) for array in outputs])
+    _shaped(family, part, shapes, found, numbers, work)(inputs, outputs, native.get_workers())
+
+
+@lru_cache(maxsize=4096)
+def _shaped(
+    family: str, part: str | None, inputs: Any, outputs: Any, numbers: tuple[int, ...], work: int
+) -> native.Shaped:
+    """Return a prepared call, which is kept by its shapes."""
+    name = inputs[0][0]
+    return native.Shaped(family, (name, part or name, name), inputs, outputs, numbers, work)
+
+
+@cache
+def pipelined(dtype: np.dtype[Any]) -> bool:
+    """Whether layers of a dtype have pipelines on this machine."""
+    name = NAMES.get(dtype, "")
+    return (name, name, name) in native.variants("products")
