@@ -149,3 +149,9 @@ def test_any_bytes_are_a_table_or_told(content):
         table.numbers(1)
     except TableError as error:
         assert str(error).startswith("t.csv: ")  # noqa: PT017  (either may be)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_on_any_system(end):
+    table = read("t.csv", f"t,x{end}0,1.5{end}1,2.5{end}".encode())
+    assert table.numbers("x").tolist() == [1.5, 2.5]

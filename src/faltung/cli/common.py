@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from re import sub
+from re import Match, sub
 from shutil import get_terminal_size
 from tempfile import TemporaryFile
 from textwrap import wrap
@@ -180,18 +180,19 @@ def speaking(words: dict[str, str]) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         message = str(error)
         for theirs, ours in words.items():
-            message = (
-                sub(rf"\b{theirs}=(?![=])", f"{ours}=", message)
-                if theirs.isidentifier()
-                else message.replace(theirs, ours)
-            )
-        message = sub(r"\b([a-z_]+)=True\b", r"--\1", message)
-        message = sub(r'\b([a-z_]+)="(\w+)"', r"--\1 \2", message)
-        message = sub(r"\b([a-z_]+)=([\w.+-]*\w)", r"--\1 \2", message)
-        message = sub(r"\b([a-z_]+)=(?![=\w])", r"--\1", message)
+            if theirs.isidentifier():
+                message = sub(rf"\b{theirs}=(?!=)", f"{ours}=", message)
+            else:
+                message = message.replace(theirs, ours)
+
+        def option(found: Match[str]) -> str:
+            value = "" if found[2] in (None, "True") else f" {found[2]}"
+            return f"--{found[1].replace('_', '-')}{value}"
+
+        message = sub(r'\b([a-z_]+)=(?!=)(?:"?([\w.+-]*\w)"?)?', option, message)
         raise click.ClickException(message) from None
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from faltung.cli.common import BOUNDARIES, MODES, kernel_option
+from faltung.cli.common import BOUNDARIES, MODES, kernel_option, speaking
 from faltung.files import naming
 
-ARGUMENT = re.compile(
-    r'\b(latency|mode|boundary|missing|overflow|anchor|stride|dilation|fill_value)="?([-\w.]+)"?'
-)
 READ = 1 << 16  # bytes that are asked for; what is there already comes at once
 
 
@@ -144,7 +140,7 @@ def stream_command(
     if result_dtype is not None:
         options["result_dtype"] = dtype_of(result_dtype, "--result-dtype").newbyteorder("=")
     left = bytearray()
-    with worded():
+    with speaking({}):
         stream = streaming.stream(
             shape, given, taps, axes=axes, boundary=boundary, fill_value=fill, **more, **options
         )
@@ -161,23 +157,6 @@ def stream_command(
             f"the input ended in the middle of a sample: {len(left)} of {size} bytes are there; "
             "check --dtype, --channels and --width. The results are of what came before."
         )
-
-
-@contextmanager
-def worded() -> Iterator[None]:
-    """Name the command's options in errors, not the arguments that they become.
-
-    >>> with worded():
-    ...     raise ValueError('boundary="wrap" cannot stream')
-    Traceback (most recent call last):
-    ...
-    click.exceptions.ClickException: --boundary wrap cannot stream
-    """
-    try:
-        yield
-    except (ValueError, OverflowError) as error:
-        text = ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} {m[2]}", str(error))
-        raise click.ClickException(text) from None
 
 
 def dtype_of(text: str, option: str) -> Any:

@@ -154,7 +154,7 @@ def from_npy(path: Path, normalise: bool) -> PMF:
 def from_csv(path: str, data: bytes, exact: bool, normalise: bool) -> PMF:
     """Return rows of value and probability, or of probabilities from 0 on."""
     try:
-        lines = data.decode("utf-8-sig").splitlines(keepends=True)
+        lines = list(io.StringIO(data.decode("utf-8-sig"), newline=None))
     except UnicodeDecodeError:
         raise ValueError(f"{path}: this is no text.") from None
     rows: list[list[str]] = []
