@@ -1,5 +1,7 @@
 """Settings of the test suite: every run draws the same examples."""
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -10,3 +12,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("faltung")
+
+# readline, which pytest loads, exports it to the processes that share the tests
+os.environ.pop("COLUMNS", None)
