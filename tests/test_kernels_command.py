@@ -227,3 +227,11 @@ def test_mistakes_are_one_line_and_status_2(tmp_path, capsys, arguments):
     assert err.startswith("faltung: error: ")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["kernels", "analyse"])
+def test_a_response_that_cannot_be_drawn_is_told_before_anything_is_printed(capsys, command):
+    assert cli.run([command, "edge", "--response", "-"]) == 2
+    done = capsys.readouterr()
+    assert done.out == ""
+    assert "ending" in done.err

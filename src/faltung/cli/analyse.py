@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.common import fitting, printable
+from faltung.cli.common import drawable, fitting, printable
 from faltung.cli.complete import complete_file, complete_kernel
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--response",
     metavar="OUT",
+    callback=drawable,
     shell_complete=complete_file,
     help="Draw its frequency response to this file.",
 )

@@ -61,6 +61,15 @@ def kernel_option(advice: str) -> Callable[[Command], Command]:
     )
 
 
+def drawable(_context: Any, _parameter: Any, path: str | None) -> str | None:
+    """Refuse a file whose ending names no format of pictures, before any work."""
+    if path is not None:
+        from faltung.image.writing import format_of
+
+        format_of(Path(path))
+    return path
+
+
 files_argument = click.argument(
     "files", nargs=-1, required=True, metavar="FILES...", shell_complete=complete_file
 )

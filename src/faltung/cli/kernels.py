@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.common import fitting, printable, terminal_width, write_bytes, write_text
+from faltung.cli.common import drawable, fitting, printable, terminal_width, write_bytes, write_text
 from faltung.cli.complete import complete_file, complete_kernel
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--response",
     metavar="OUT",
+    callback=drawable,
     shell_complete=complete_file,
     help="Draw the frequency response of NAME to this file.",
 )
