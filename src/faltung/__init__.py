@@ -15,6 +15,7 @@ What surrounds it
     signal                  tracks and signals: smooth, shift, match, deconvolve, rooms
     distributions           random variables: sums, tails
     layers                  the operations of convolutional networks, with their gradients
+    nn                      networks: layers, training, LeNet and AlexNet
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from faltung import kernels as kernels
     from faltung import layers as layers
     from faltung import machine as machine
+    from faltung import nn as nn
     from faltung import reference as reference
     from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
@@ -100,8 +102,8 @@ _PLACES = {
     "stream": "streaming",
 }
 _MODULES = (
-    "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine", "reference",
-    "signal",
+    "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine", "nn",
+    "reference", "signal",
 )  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]
