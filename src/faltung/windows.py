@@ -148,7 +148,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Field:
-    """How much of a network's input an output sees along an axis, and how far neighbours' lie apart.
+    """How much of a network's input an output sees along an axis, and how far apart neighbours see.
 
     >>> Field().behind(Window(28, 5)).behind(Window(24, 2, stride=2))
     Field(length=6, step=2)

@@ -175,20 +175,20 @@ def conv_from_dense(
         bias = rows[:, 0].copy()
         if float(np.ptp(rows, axis=1).max()) > tolerance * max(greatest, float(np.abs(rows).max())):
             raise ValueError("no convolution equals the layer: biases differ within a channel.")
-    conv = _trimmed(widest, k, tolerance * greatest)
+    conv = _trimmed(widest, [b for _, b in reach], k, tolerance * greatest)
     if bias is not None:
         conv.parameters["bias"] = bias
     _, counts = dense_from_conv(conv, into)
     return conv, counts
 
 
-def _trimmed(conv: Conv, k: Array, least: float) -> Conv:
-    """Return the layer without taps at the ends that weigh nothing."""
+def _trimmed(conv: Conv, around: Sequence[int], k: Array, least: float) -> Conv:
+    """Return the layer, which pads by ``around``, without taps at the ends that weigh nothing."""
     sizes, padding, keep = [], [], []
     for axis in range(2, k.ndim):
         others = tuple(i for i in range(k.ndim) if i != axis)
         heavy = np.flatnonzero(np.abs(k).max(axis=others) > least)
-        before, after = conv.padding[axis - 2]  # type: ignore[index,misc]
+        before = after = around[axis - 2]
         first, stop = (int(heavy[0]), int(heavy[-1]) + 1) if heavy.size else (before, before + 1)
         behind = k.shape[axis] - stop
         first, behind = min(first, before), min(behind, after)  # padding is not negative

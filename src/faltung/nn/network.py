@@ -65,6 +65,7 @@ class Graph:
         self.notes: dict[str, str] = {}
         self._ready = False
         self._fused = False
+        self._last: list[int] = []  # of the input and each layer, the last that takes its output
 
     # ---- building ------------------------------------------------------------------------------
 
@@ -123,6 +124,7 @@ class Graph:
             self._ready = True
         if not self._fused:
             self._fuse()
+            self._last = [max(found, default=0) for found in self.users()]
             self._fused = True
 
     def users(self) -> list[list[int]]:
@@ -179,8 +181,10 @@ class Graph:
 
         With ``Mode(training=True, seed=...)`` the layers keep what :meth:`backward` needs.
         """
-        for _, y in self.outputs(x, mode):
-            pass
+        y: Array | None = None
+        for _, found in self.outputs(x, mode):
+            y = found
+        assert y is not None
         return y
 
     def outputs(self, x: Any, mode: Mode = INFERENCE) -> Iterator[tuple[Node, Array]]:
@@ -192,7 +196,6 @@ class Graph:
             raise ValueError("the network has no layers.")
         self.prepare()
         values: list[Array | None] = [self.taken(x)]
-        last = [max(found, default=0) for found in self.users()]
         for number, node in enumerate(self.nodes, 1):
             inputs = [values[i] for i in node.inputs]
             each = Mode(mode.training, (*mode.seed, number))
@@ -202,7 +205,7 @@ class Graph:
                 y = node.layer.forward(inputs[0], each)  # type: ignore[arg-type]
             values.append(y)
             for i in node.inputs:
-                if last[i] == number:
+                if self._last[i] == number:
                     values[i] = None  # nobody wants it any more
             yield node, y
 

@@ -17,8 +17,8 @@ Arrays = dict[str, Array]
 class SGD:
     """Stochastic gradient descent with momentum (Polyak, 1964; Nesterov's form where asked for).
 
-    ``v = momentum * v + g + decay * w`` and ``w = w - rate * v``; ``decay`` leaves biases, gains and
-    shifts alone.
+    ``v = momentum * v + g + decay * w`` and ``w = w - rate * v``; ``decay`` leaves biases, gains
+    and shifts alone.
 
     Examples
     --------

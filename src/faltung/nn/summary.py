@@ -33,7 +33,7 @@ class Summary:
 
     def __str__(self) -> str:
         head = ("layer", "output", "parameters", "multiply-adds", "sees")
-        table = [head, ("input", str(self.input_shape), "", "", "")]
+        table: list[tuple[str, ...]] = [head, ("input", str(self.input_shape), "", "", "")]
         for row in self.rows:
             counts = (f"{row.parameters:,}", f"{row.multiply_adds:,}")
             table.append((row.name, str(row.shape), *counts, "x".join(map(str, row.field))))

@@ -344,7 +344,7 @@ class Trainer:
 
             def shown(loss: float, accuracy: float) -> None:
                 told = f"  accuracy {accuracy:.1%}" if self._classes else ""
-                bar.update(1, f"loss {loss:.4f}{told}")  # type: ignore[arg-type]
+                bar.update(1, f"loss {loss:.4f}{told}")
 
             yield shown
 
@@ -356,7 +356,7 @@ class Trainer:
             saving.described(self.network), repr(self.optimiser), repr(self.schedule), self.epochs,
             self.batch, self.seed, self.loss, self.smoothing, repr(self.class_weights),
             repr(self.augment), self.patience, x.shape,
-            zlib.crc32(np.ascontiguousarray(x)), zlib.crc32(np.ascontiguousarray(y)),
+            _digest(x), _digest(y),
         ]  # fmt: skip
         return json.dumps(recipe)
 
@@ -395,3 +395,8 @@ class Trainer:
             parts[part][rest] = array
         self.network.load(parts["network"])
         self._state, self._best = parts["optimiser"], parts["best"]
+
+
+def _digest(array: Array) -> int:
+    """Return a checksum of an array's numbers."""
+    return zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"))
