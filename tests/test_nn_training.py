@@ -1,5 +1,6 @@
 """Training: optimisers, resumes to the last bit, early stopping, augmentation, files, errors."""
 
+import contextlib
 import math
 import os
 import signal
@@ -210,7 +211,7 @@ def test_regression():
     x = rng.standard_normal((80, 1, 12))
     y = x[:, :, :-2] - 2 * x[:, :, 1:-1] + 0.5 * x[:, :, 2:]
     net = nn.Sequential([nn.Conv(1, 3)], (1, 12), dtype="f8")
-    nn.Trainer(net, epochs=60, batch=20, loss="mean_squared_error").fit(x, y)
+    nn.Trainer(net, epochs=100, batch=20, loss="mean_squared_error").fit(x, y)
     np.testing.assert_allclose(net.parameters()["conv1.weights"].ravel(), [1, -2, 0.5], atol=1e-6)
 
 
@@ -274,10 +275,8 @@ def test_broken_files_are_refused(tmp_path):
         bad = bytearray(whole)
         bad[rng.integers(0, 600)] = rng.integers(0, 256)
         path.write_bytes(bad)
-        try:
+        with contextlib.suppress(ValueError):
             nn.load(path)
-        except ValueError:
-            pass
     saving.write(path, {"a": np.zeros(2)}, {})
     with pytest.raises(ValueError, match="arrays and no network"):
         nn.load(path)

@@ -179,11 +179,11 @@ class Trainer:
         run, started = self._run, time.monotonic()
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
-        factor = 1.0
+        last = max(1, self.epochs * batches - 1)
         with self._bar(batches) as shown:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
-                factor = self.schedule.factor(run.steps / max(1, self.epochs * batches - 1))
+                factor = self.schedule.factor(run.steps / last)
                 loss, hits = self._step(x[picked], y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
@@ -192,6 +192,7 @@ class Trainer:
                 shown(run.loss / seen, run.hits / seen)
                 if self.checkpoint is not None and time.monotonic() - self._saved > self.every:
                     self._save(key)
+        factor = self.schedule.factor((run.steps - 1) / last)
         loss_held, accuracy_held = (math.nan, math.nan) if held is None else self.measure(*held)
         run.history.append(
             Epoch(
