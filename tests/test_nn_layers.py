@@ -168,7 +168,7 @@ def test_a_layer_that_does_not_fit_tells_the_shapes_so_far():
 
 
 def test_the_published_counts():
-    """Of LeCun et al. (1998), section II.B, without its last layer, and Krizhevsky et al. (2012)."""
+    """Of LeCun et al. (1998), section II.B, without its last layer, and of AlexNet."""
     rows = {row.name: row for row in nn.lenet5(form="1998").summary().rows}
     counts = [rows[n].parameters for n in ("conv1", "scale1", "conv2", "scale2", "conv3", "dense1")]
     assert counts == [156, 12, 1516, 32, 48120, 10164]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Dataset:
 
 
 def load(path: str | PathLike[str], part: str = "train") -> Dataset:
-    """Return what a file or a folder holds.
+    r"""Return what a file or a folder holds.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def load(path: str | PathLike[str], part: str = "train") -> Dataset:
     >>> import numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "series.csv"
-    ...     _ = file.write_text("up,1,2,3\\ndown,3,2,1\\n")
+    ...     _ = file.write_text("up,1,2,3\ndown,3,2,1\n")
     ...     found = load(file)
     >>> found.x.tolist(), found.y.tolist(), found.classes
     ([[[1.0, 2.0, 3.0]], [[3.0, 2.0, 1.0]]], [1, 0], ('down', 'up'))
@@ -126,10 +127,11 @@ def read_idx(path: str | PathLike[str]) -> Array:
         Where the file is no IDX file, or is shorter or longer than it says.
     """
     path = Path(path)
-    packed = path.open("rb").read(2) == b"\x1f\x8b"
-    opened: IO[bytes] = gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[assignment]
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    opened: Any = gzip.GzipFile if packed else open
     try:
-        with opened as file:
+        with opened(path, "rb") as file:
             head = file.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX or head[3] == 0:
                 raise ValueError(f"{path} is no IDX file: it begins with {head!r}.")
@@ -140,7 +142,7 @@ def read_idx(path: str | PathLike[str]) -> Array:
             if size > MOST:
                 raise ValueError(f"{path} says that it holds {shape}, {size:,} bytes: too many.")
             body = file.read(size + 1)
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path} is not packed properly: {error}.") from None

@@ -12,8 +12,8 @@ Training
 What was learnt
     save, load, confusion, folded, dense_from_conv, conv_from_dense
 
-Images are (images, channels, *space), as in :mod:`faltung.layers`; shapes of layers are those of one
-image. What is random follows a seed, and results have the same bits for any number of threads.
+Images are (images, channels, *space), as in :mod:`faltung.layers`; shapes of layers are those of
+one image. What is random follows a seed, and results have the same bits for any number of threads.
 
 >>> from faltung import nn
 >>> nn.lenet5().output_shape

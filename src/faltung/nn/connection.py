@@ -41,7 +41,7 @@ def dense_from_conv(layer: Conv, input_shape: Sequence[int]) -> tuple[Dense, Cou
     """Return the dense layer that equals a convolution layer, and how many weights each has.
 
     A full connection from ``m`` to ``n`` numbers has ``m * n`` weights. Cutting connections leaves
-    ``k`` for each output, the taps of its kernel; sharing them leaves ``k`` for each output channel.
+    ``k`` for each output, the taps of its kernel; sharing them leaves ``k`` for each channel.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def conv_from_dense(
     greatest = float(np.abs(w).max(initial=0))
     if off > tolerance * greatest:
         raise ValueError(
-            f"no convolution equals the layer: from {into} to {out} the nearest is off by {off:.3g} "
-            f"where the greatest weight is {greatest:.3g}."
+            f"no convolution equals the layer: from {into} to {out} the nearest is off by "
+            f"{off:.3g} where the greatest weight is {greatest:.3g}."
         )
     bias = None
     if dense.bias:
