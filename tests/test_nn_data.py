@@ -170,7 +170,7 @@ def test_train_evaluate_predict(tmp_path, capsys):
     logits = nn.load(model).predict(x[:1, None] / np.float32(255))
     assert label == str(logits.argmax())
     assert 0.5 <= float(share) <= 1
-    assert run(["train", str(tmp_path), "-o", str(model), "--model", "lenet5"]) == 2
+    assert run(["train", str(tmp_path), "-o", str(model), "--model", "alexnet"]) == 2
     assert "does not fit" in capsys.readouterr().err
     assert run(["evaluate", str(tmp_path / "one.png"), str(tmp_path)]) == 2
     assert "no whole safetensors file" in capsys.readouterr().err

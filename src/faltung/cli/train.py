@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,19 +106,18 @@ def train_command(
         network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
         seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
         augment=changes(augment), patience=patience, checkpoint=checkpoint, every=every,
-        progress=not quiet,
+        progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+        told=lambda epoch: click.echo(line(epoch)),
     )  # fmt: skip
     click.echo(f"{len(found.y)} of {network.input_shape}, {len(found.classes)} classes; "
                f"{network.count():,} parameters")  # fmt: skip
     with limited(workers) if workers else nullcontext():
         try:
-            history = trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
+            trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from None
     nn.save(network, output)
     checkpoint.unlink(missing_ok=True)
-    for epoch in history:
-        click.echo(line(epoch))
     click.echo(printable(str(output)))
 
 

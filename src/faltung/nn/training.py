@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -90,6 +90,8 @@ class Trainer:
     every : float
     progress : bool
         Show a bar with loss and accuracy.
+    told : function, optional
+        Called with each :class:`Epoch` as it ends.
 
     Examples
     --------
@@ -117,6 +119,7 @@ class Trainer:
     checkpoint: str | PathLike[str] | None = None
     every: float = 30.0
     progress: bool = False
+    told: Callable[[Epoch], None] | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
@@ -200,6 +203,8 @@ class Trainer:
                 accuracy_held, self.optimiser.rate * factor, time.monotonic() - started,
             )
         )  # fmt: skip
+        if self.told is not None:
+            self.told(run.history[-1])
         run.epoch, run.batch, run.loss, run.hits = run.epoch + 1, 0, 0.0, 0
         if self.patience is not None:
             run.waited += 1
