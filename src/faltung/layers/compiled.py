@@ -19,7 +19,7 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.layers import reference, winograd
-from faltung.layers.memory import innermost, outermost, pipelined, run
+from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 from faltung.windows import Phase
 
@@ -260,7 +260,7 @@ def products(
     else:
         offset = packed(bias[:, None], groups, each)[:, :, 0]
     width = max(places.width, vector(x.dtype))
-    out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
+    out = fresh((groups, tiles, each, places.rows.size, width), x.dtype)
     work = out.size * weights.shape[2]
     numbers = (places.run, places.group, int(relu))
     inputs = [x.reshape(-1), weights, offset, places.taps, places.rows, places.spans]

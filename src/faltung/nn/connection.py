@@ -161,7 +161,9 @@ def conv_from_dense(
             pairs.append((i, i + t - b))
         index = (*(np.ix_(*(i for i, _ in pairs))), *(np.ix_(*(j for _, j in pairs))))
         found = blocks[(slice(None), slice(None), *index)]
-        k[(slice(None), slice(None), *offset)] = found.mean(axis=tuple(range(2, 2 + rank)), dtype=np.float64)
+        k[(slice(None), slice(None), *offset)] = found.mean(
+            axis=tuple(range(2, 2 + rank)), dtype=np.float64
+        )
     off = float(np.abs(_matrix(widest, into, k) - w).max(initial=0))
     greatest = float(np.abs(w).max(initial=0))
     if off > tolerance * greatest:

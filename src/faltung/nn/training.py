@@ -22,6 +22,7 @@ import numpy as np
 
 from faltung import layers
 from faltung.dtypes import Array
+from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
 from faltung.nn.layer import Mode
@@ -167,8 +168,9 @@ class Trainer:
             self._restore(key)
         weights = self._class_weights(y)
         self._saved = time.monotonic()
-        while self._run.epoch < self.epochs and not self._stopped():
-            self._epoch(x, y, held, weights, key)
+        with reusing():
+            while self._run.epoch < self.epochs and not self._stopped():
+                self._epoch(x, y, held, weights, key)
         if self._best:
             self.network.load(self._best)
         self._save(key)
