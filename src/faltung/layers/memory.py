@@ -130,7 +130,7 @@ def fresh(shape: Sequence[int], dtype: Any) -> Array:
     if found is None:
         found = np.empty(size, np.uint8)
         buffers.append(found)
-    return found.view(dtype).reshape(shape)
+    return np.asarray(found.view(dtype).reshape(shape))
 
 
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:

@@ -156,6 +156,7 @@ class Dropout(Layer):
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples, of which a part is 0 while training."""
+        self.keep(mode, None)
         if not mode.training:
             return x
         y, factors = layers.dropout(x, self.rate, mode.seed)

@@ -54,9 +54,9 @@ class Augment:
         rng = np.random.default_rng(seed)
         count, _, rows, columns = x.shape
         move: Array = rng.integers(-self.shift, self.shift + 1, (2, count))
-        mirrored: Array = rng.random(count) < (0.5 if self.flip else 0.0)
+        mirrored: Array = np.asarray(rng.random(count) < (0.5 if self.flip else 0.0))
         angle: Array = np.asarray(np.radians(rng.uniform(-1, 1, count) * self.rotate))
-        size: Array = 1 + rng.uniform(-1, 1, count) * self.scale
+        size: Array = np.asarray(1 + rng.uniform(-1, 1, count) * self.scale)
         if self.rotate or self.scale:
             x = self._mapped(x, angle, size)
         if self.shift or self.flip:

@@ -42,6 +42,7 @@ class BatchNorm(Layer):
         """Return the normalised batch, with relu where the network asks for it."""
         gain, shift = self.parameters["gain"], self.parameters["shift"]
         kept = self.state["mean"], self.state["variance"]
+        self.keep(mode, None)
         if not mode.training:
             return layers.batch_norm_inference(
                 x, gain, shift, *kept, epsilon=self.epsilon, relu=self.relu

@@ -407,4 +407,4 @@ class Trainer:
 
 def _digest(array: Array) -> int:
     """Return a checksum of an array's numbers."""
-    return zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"))
+    return zlib.crc32(np.ascontiguousarray(array).data)
