@@ -22,7 +22,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait count as processor time
 
 import numpy as np
-from steps import LeNet, ThreeBlocks, torch_step
+from steps import LeNet, ThreeBlocks, network_step, torch_step
 
 import faltung
 from faltung import layers
@@ -116,7 +116,8 @@ def main() -> int:
             if wanted.search(f"{name} step"):
                 ours = network(0)
                 calls[f"{name} step, {ours.x.shape[0]}"] = {
-                    "step": (ours.step, torch_step(name, torch))
+                    "plain": (ours.step, torch_step(name, torch)),
+                    "faltung.nn": (network_step(name), torch_step(name, torch)),
                 }
         for name, passes in calls.items():
             for which, pair in passes.items():

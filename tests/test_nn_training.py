@@ -151,7 +151,7 @@ def test_early_stopping_takes_the_best_parameters():
     history = trainer.fit(x, noise, validation=(x[::-1].copy(), y))
     assert len(history) < 60
     best = min(history, key=lambda epoch: epoch.validation_loss)
-    assert history[-1].number == best.number + 3
+    assert history[-1].number == best.number + 2
     assert trainer.measure(x[::-1].copy(), y)[0] == best.validation_loss
 
 

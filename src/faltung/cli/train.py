@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faltung.cli.common import printable
+from faltung.cli.common import Interrupted, printable
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
@@ -44,7 +44,11 @@ workers_option = click.option(
     "--validation", type=float, default=0.1, show_default=True,
     help="The part that is not trained on; 0 for none.",
 )  # fmt: skip
-@click.option("--patience", type=click.IntRange(0), help="Epochs without a better loss.")
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="Stop after so many epochs without a better loss, held out.",
+)
 @click.option("--smoothing", type=float, default=0.0, help="Of the labels.")
 @click.option("--balanced", is_flag=True, help="Rare classes count more.")
 @click.option("--augment", metavar="CHANGES", help="Such as shift=2,flip,rotate=10,cutout=4.")
@@ -116,6 +120,9 @@ def train_command(
             trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
+            raise Interrupted(f"interrupted; {kept}.") from None
     nn.save(network, output)
     checkpoint.unlink(missing_ok=True)
     click.echo(printable(str(output)))

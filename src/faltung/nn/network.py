@@ -270,15 +270,24 @@ class Graph:
         ValueError
             Where one is missing, or has another shape.
         """
-        self.prepare()
+        found = []
         for node in self.nodes:
-            for held in (node.layer.parameters, node.layer.state):
-                for key, array in held.items():
+            shape = self.shape(node.inputs[0])
+            for wanted, dtype in (
+                (node.layer.weights(shape), self.dtype),
+                (node.layer.states(shape), np.dtype("f8")),
+            ):
+                held = {}
+                for key, weight in wanted.items():
                     name = f"{node.name}.{key}"
-                    if name not in arrays or arrays[name].shape != array.shape:
-                        shape = arrays[name].shape if name in arrays else "nothing"
-                        raise ValueError(f"{name} must have shape {array.shape}; got {shape}.")
-                    held[key] = np.array(arrays[name], array.dtype)
+                    given = arrays[name].shape if name in arrays else "nothing"
+                    if given != weight.shape:
+                        raise ValueError(f"{name} must have shape {weight.shape}; got {given}.")
+                    held[key] = np.array(arrays[name], dtype)
+                found.append(held)
+        for node, parameters, state in zip(self.nodes, found[::2], found[1::2], strict=True):
+            node.layer.parameters, node.layer.state = parameters, state
+        self._ready = True  # nothing is left to draw
 
     def count(self) -> int:
         """Return the number of parameters; nothing is drawn for that."""

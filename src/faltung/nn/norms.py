@@ -10,6 +10,7 @@ from faltung import layers
 from faltung.dtypes import Array
 from faltung.nn.convolution import channels
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
+from faltung.windows import Window
 
 
 @dataclass(eq=False)
@@ -68,6 +69,10 @@ class LayerNorm(Layer):
     """Each image with mean 0 and variance 1, times gains, plus shifts (Ba, Kiros, Hinton, 2016)."""
 
     epsilon: float = 1e-5
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        """Return one window over all, by the moments."""
+        return tuple(Window(n, n) for n in shape[1:])
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         """Return gain and shift, of the shape of an image."""

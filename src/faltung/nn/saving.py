@@ -150,7 +150,7 @@ def load(path: str | PathLike[str]) -> Graph:
         raise ValueError(f"{path} holds arrays and no network; give a file that faltung saved.")
     try:
         network = rebuilt(texts["faltung.network"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} describes no network: {error!r}.") from None
     network.load(arrays)
     network.notes = {n[5:]: text for n, text in texts.items() if n.startswith("note.")}

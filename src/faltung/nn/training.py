@@ -125,6 +125,8 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"epochs={self.epochs} and batch={self.batch} must be at least 1.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience} must be at least 1.")
         if self.loss not in LOSSES:
             raise ValueError(f"loss={self.loss!r} is unknown; use {' or '.join(LOSSES)}.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
@@ -163,7 +165,7 @@ class Trainer:
             raise ValueError("patience needs a validation part; give validation=0.1.")
         self.network.prepare()
         self._run, self._state, self._best = _Run(), {}, {}
-        key = self._key(x, y)
+        key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
         weights = self._class_weights(y)
@@ -177,7 +179,7 @@ class Trainer:
         return list(self._run.history)
 
     def _stopped(self) -> bool:
-        return self.patience is not None and self._run.waited > self.patience
+        return self.patience is not None and self._run.waited >= self.patience
 
     def _epoch(self, x: Array, y: Array, held: Any, weights: Array | None, key: str) -> None:
         """Go on with an epoch to its end."""
@@ -395,7 +397,7 @@ class Trainer:
                 "it, or give what it was made with."
             )
         found = json.loads(texts["faltung.training"])
-        history = [Epoch(**epoch) for epoch in found.pop("history")]
+        history = [Epoch(**_known(epoch)) for epoch in found.pop("history")]
         self._run = _Run(**found, history=history)
         parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
@@ -403,6 +405,11 @@ class Trainer:
             parts[part][rest] = array
         self.network.load(parts["network"])
         self._state, self._best = parts["optimiser"], parts["best"]
+
+
+def _known(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures with the one NaN that equals itself in comparisons of values."""
+    return {name: math.nan if value != value else value for name, value in figures.items()}
 
 
 def _digest(array: Array) -> int:
