@@ -9,7 +9,7 @@ import numpy as np
 
 from faltung import layers, nn
 from faltung.dtypes import Array
-from faltung.layers.memory import innermost, outermost, reusing
+from faltung.layers.memory import innermost, outermost
 
 RATE = 0.01
 
@@ -117,10 +117,9 @@ def network_step(name: str) -> Callable[[], Any]:
     mode = nn.Mode(training=True)
 
     def step() -> float:
-        with reusing():
-            loss, dy = layers.cross_entropy(network.forward(x, mode), labels)
-            network.backward(dy)
-            descent.step(network.parameters(), network.gradients(), state, 1)
+        loss, dy = layers.cross_entropy(network.forward(x, mode), labels)
+        network.backward(dy)
+        descent.step(network.parameters(), network.gradients(), state, 1)
         return loss
 
     return step

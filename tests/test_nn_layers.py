@@ -1,5 +1,9 @@
 """Layers of networks: finite differences through whole networks, fusion, shapes, PyTorch."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -276,3 +280,33 @@ def test_a_network_equals_that_of_torch():
     with torch.no_grad():
         expected = theirs(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(network.predict(x), expected, atol=2e-3)
+
+
+SCRIPT = """
+import hashlib, numpy as np
+from faltung import nn
+digest = hashlib.sha1()
+x = np.random.default_rng(0).standard_normal((16, 1, 16, 16)).astype("f4")
+for network in (nn.small_cnn((1, 16, 16)), nn.lenet5((1, 16, 16)), nn.series_cnn((16, 16), 3)):
+    y = network.forward(x.reshape(16, *network.input_shape), nn.Mode(True))
+    network.backward(y)
+    for array in (y, *network.gradients().values()):
+        digest.update(np.ascontiguousarray(array).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_the_threads_of_a_blas():
+    found = set()
+    for count in ("1", "3"):
+        threads = {
+            "OPENBLAS_NUM_THREADS": count,
+            "OMP_NUM_THREADS": count,
+            "MKL_NUM_THREADS": count,
+        }
+        environment = {**os.environ, **threads, "FALTUNG_WORKERS": count}
+        ended = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, check=True
+        )
+        found.add(ended.stdout)
+    assert len(found) == 1
