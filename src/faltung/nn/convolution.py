@@ -10,6 +10,7 @@ import numpy as np
 
 from faltung import layers
 from faltung.dtypes import Array
+from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import (
     Boundary,
     Ints,
@@ -281,4 +282,4 @@ class Dense(Layer):
 
 def unflattened(x: Array, shape: Shape) -> Array:
     """Return (images, features) as (images, *shape): no copy where the images lie innermost."""
-    return np.moveaxis(np.moveaxis(x, 0, -1).reshape(*shape[1:], shape[0]), -1, 0)
+    return outermost(innermost(x).reshape(*shape[1:], shape[0]))
