@@ -209,22 +209,18 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
 def printed(table: Any, classes: list[str]) -> str:
     """Return a confusion matrix as text, with recall and precision."""
     right = table.diagonal()
-    wide = max(6, *(len(str(n)) for n in table.ravel()))
+    wide = max(4, *(len(str(n)) for n in table.ravel()))
     label = max(map(len, classes))
-    numbers = [str(i) for i in range(len(classes))]
-    head = " ".join(n.rjust(wide) for n in [*numbers, "recall", "precision"])
-    lines = [
-        f"accuracy {right.sum() / table.sum():.2%} of {table.sum()}",
-        "",
-        " " * (label + 5) + head,
-    ]
+    numbers = "".join(str(i).rjust(wide + 1) for i in range(len(classes)))
+    head = f"{' ' * (label + 4)}{numbers}    recall  precision"
+    lines = [f"accuracy {right.sum() / table.sum():.2%} of {table.sum()}", "", head]
     for i, name in enumerate(classes):
-        each = " ".join(str(n).rjust(wide) for n in table[i])
-        shares = [
-            f"{right[i] / total:.2%}".rjust(wide) if total else "-".rjust(wide)
+        each = "".join(str(n).rjust(wide + 1) for n in table[i])
+        recall, precision = (
+            f"{right[i] / total:.2%}" if total else "-"
             for total in (table[i].sum(), table[:, i].sum())
-        ]
-        lines.append(f"{i:2d}  {name.ljust(label)} {each} {' '.join(shares)}")
+        )
+        lines.append(f"{i:2d}  {name.ljust(label)}{each}  {recall:>8}  {precision:>9}")
     return "\n".join(map(printable, lines))
 
 

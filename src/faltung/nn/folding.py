@@ -52,12 +52,11 @@ def folded(network: Graph) -> Graph:
         layer = light.nodes[numbers[source] - 1].layer
         assert isinstance(layer, (Conv, Dense))
         layer.bias = True
-    light.prepare()
+    arrays = {}
     for number, node in enumerate(network.nodes, 1):
         if isinstance(node.layer, BatchNorm) and norms.get(node.inputs[0]) is node.layer:
             continue
-        target = light.nodes[numbers[number] - 1].layer
-        parameters = {k: a.copy() for k, a in node.layer.parameters.items()}
+        parameters = {**node.layer.parameters, **node.layer.state}
         if number in norms:
             norm = norms[number]
             rate = norm.parameters["gain"] / np.sqrt(norm.state["variance"] + norm.epsilon)
@@ -66,8 +65,9 @@ def folded(network: Graph) -> Graph:
             column = (-1, *(1,) * (k.ndim - 1))
             parameters["weights"] = (k * rate.reshape(column)).astype(k.dtype)
             parameters["bias"] = (bias * rate + norm.parameters["shift"]).astype(k.dtype)
-        target.parameters = parameters
-        target.state = {k: a.copy() for k, a in node.layer.state.items()}
+        name = light.nodes[numbers[number] - 1].name
+        arrays.update({f"{name}.{key}": array for key, array in parameters.items()})
+    light.load(arrays)
     return light
 
 

@@ -59,6 +59,8 @@ class Graph:
                 f"input_shape={input_shape!r} must be that of one image, (channels, *space)."
             )
         self.seed, self.dtype = int(seed), np.dtype(dtype)
+        if self.seed < 0:
+            raise ValueError(f"seed={seed} must not be negative.")
         if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
             raise ValueError(f"dtype={dtype!r} must be float32 or float64.")
         self.nodes: list[Node] = []

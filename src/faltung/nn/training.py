@@ -125,6 +125,8 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"epochs={self.epochs} and batch={self.batch} must be at least 1.")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} must not be negative.")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience={self.patience} must be at least 1.")
         if self.loss not in LOSSES:
@@ -170,7 +172,7 @@ class Trainer:
             self._restore(key)
         weights = self._class_weights(y)
         self._saved = time.monotonic()
-        with reusing():
+        with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
             while self._run.epoch < self.epochs and not self._stopped():
                 self._epoch(x, y, held, weights, key)
         if self._best:
