@@ -99,6 +99,16 @@ def test_branches_residual_adds_and_concatenation():
     check(residual(), np.random.default_rng(0).standard_normal((4, 2, 6, 6)))
 
 
+def test_graphs_are_kept_in_files(tmp_path):
+    graph = residual("f8")
+    x = np.random.default_rng(0).standard_normal((4, 2, 6, 6))
+    graph.forward(x, TRAIN)  # moves the running moments
+    nn.save(graph, tmp_path / "model")
+    again = nn.load(tmp_path / "model")
+    assert (again.predict(x) == graph.predict(x)).all()
+    assert str(again.summary()) == str(graph.summary())
+
+
 def test_what_is_done_in_one_pass_changes_nothing(monkeypatch):
     x = np.random.default_rng(0).standard_normal((7, 1, 12, 12))
     found = []

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from faltung import nn
+from faltung.layers import memory
 from faltung.nn import saving
 
 
@@ -41,6 +42,17 @@ OPTIONS = {
 
 def same(a, b):
     return all((a.arrays()[name] == array).all() for name, array in b.arrays().items())
+
+
+def test_memory_that_is_used_again_changes_no_bit(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((70, 1, 20, 20)), rng.integers(0, 10, 70)
+    nets = [nn.small_cnn((1, 20, 20)), nn.small_cnn((1, 20, 20))]
+    for net, held in zip(nets, (memory.HELD, 0), strict=True):
+        monkeypatch.setattr(memory, "HELD", held)
+        nn.Trainer(net, epochs=2, batch=32).fit(x, y, validation=0.1)
+    assert same(*nets)
+    assert not memory._kept.buffers
 
 
 class Stopped(Exception):
