@@ -109,6 +109,8 @@ def test_npz(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=colours, y_test=y + 1)
     assert data.load(tmp_path / "a.npz").x.shape == (5, 1, 12, 12)
     test = data.load(tmp_path / "a.npz", "test")
+    assert test.classes == ("1", "2")  # what is there, by its own name
+    assert (test.y == y).all()
     assert test.x.shape == (5, 3, 12, 12)
     assert data.has_test(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", data=x / 16, target=np.array(["b", "a", "b", "a", "c"]))

@@ -202,9 +202,6 @@ def _checked(x: Array, y: Array, name: str, names: tuple[str, ...]) -> Dataset:
     if not np.isfinite(x).all():
         at = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{name}: image or series {at} holds NaN or infinity. Fill it or drop it.")
-    if not names and y.dtype.kind in "iu" and y.min() >= 0:
-        names = tuple(map(str, range(int(y.max()) + 1)))
-        return Dataset(x, y.astype(np.int64), names)
     if not names:
         found, y = np.unique(y, return_inverse=True)
         names = tuple(map(str, found))
