@@ -120,6 +120,14 @@ def test_npz(tmp_path):
     np.savez(tmp_path / "c.npz", x=np.array([{}], object), y=np.zeros(1, int))
     with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
         data.load(tmp_path / "c.npz")
+    whole = (tmp_path / "b.npz").read_bytes()
+    for cut in (0, 100, len(whole) - 30):
+        (tmp_path / "e.npz").write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match="is no .npz file"):
+            data.load(tmp_path / "e.npz")
+    (tmp_path / "e.npz").write_bytes(whole[:200] + b"12345" + whole[205:])
+    with pytest.raises(ValueError, match="is damaged"):
+        data.load(tmp_path / "e.npz")
     np.savez(tmp_path / "d.npz", a=x)
     with pytest.raises(ValueError, match="it must hold x and y"):
         data.load(tmp_path / "d.npz")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -108,8 +110,8 @@ def has_test(path: str | PathLike[str]) -> bool:
         return bool(_beside(path, "t10k-images*")) or (path / "test").is_dir()
     if path.suffix.lower() != ".npz":
         return False
-    with np.load(path, allow_pickle=False) as held:
-        return "x_test" in held
+    with _archive(path) as held:
+        return any(f"{x}_test" in held for x, _ in KEYS)
 
 
 # ---- IDX ---------------------------------------------------------------------------------------
@@ -208,8 +210,20 @@ def _checked(x: Array, y: Array, name: str, names: tuple[str, ...]) -> Dataset:
     return Dataset(x, y.astype(np.int64), names)
 
 
+@contextmanager
+def _archive(path: Path) -> Iterator[Any]:
+    """Open a ``.npz`` file, whose errors become ours."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no .npz file, or is cut off.")
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            yield held
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}.") from None
+
+
 def _npz(path: Path, part: str) -> Dataset:
-    with np.load(path, allow_pickle=False) as held:
+    with _archive(path) as held:
         pairs = [(f"{x}_{part}", f"{y}_{part}") for x, y in KEYS] + list(KEYS)
         for x, y in pairs:
             if x in held and y in held:
