@@ -123,7 +123,7 @@ def test_npz(tmp_path):
     whole = (tmp_path / "b.npz").read_bytes()
     for cut in (0, 100, len(whole) - 30):
         (tmp_path / "e.npz").write_bytes(whole[:cut])
-        with pytest.raises(ValueError, match="is no .npz file"):
+        with pytest.raises(ValueError, match=r"is no \.npz file"):
             data.load(tmp_path / "e.npz")
     (tmp_path / "e.npz").write_bytes(whole[:200] + b"12345" + whole[205:])
     with pytest.raises(ValueError, match="is damaged"):
