@@ -18,6 +18,9 @@ class ReLU(Layer):
     """The samples, and 0 for those below it.
 
     A network leaves it to the layers around it where they can do it in their own pass.
+
+    >>> ReLU().forward([[-1.0, 2.0]]).tolist()
+    [[0.0, 2.0]]
     """
 
     def __post_init__(self) -> None:
@@ -38,7 +41,11 @@ class ReLU(Layer):
 
 @dataclass(eq=False)
 class LeakyReLU(Layer):
-    """The samples, and ``slope`` times those below 0."""
+    """The samples, and ``slope`` times those below 0.
+
+    >>> LeakyReLU(0.5).forward([[-1.0, 2.0]]).tolist()
+    [[-0.5, 2.0]]
+    """
 
     slope: float = 0.01
 
@@ -55,7 +62,11 @@ class LeakyReLU(Layer):
 
 @dataclass(eq=False)
 class ELU(Layer):
-    """The samples, and ``alpha * (exp(x) - 1)`` for those below 0."""
+    """The samples, and ``alpha * (exp(x) - 1)`` for those below 0.
+
+    >>> ELU().forward([[-1e9, 2.0]]).tolist()
+    [[-1.0, 2.0]]
+    """
 
     alpha: float = 1.0
 
@@ -72,7 +83,11 @@ class ELU(Layer):
 
 @dataclass(eq=False)
 class Sigmoid(Layer):
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``.
+
+    >>> Sigmoid().forward([[0.0]]).tolist()
+    [[0.5]]
+    """
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the sigmoid."""
@@ -87,7 +102,12 @@ class Sigmoid(Layer):
 
 @dataclass(eq=False)
 class Tanh(Layer):
-    """``height * tanh(slope * x)``; LeCun et al. (1998) have 1.7159 and 2/3."""
+    """``height * tanh(slope * x)``; LeCun et al. (1998) have 1.7159 and 2/3.
+
+    >>> import numpy as np
+    >>> Tanh(1.7159, 2 / 3).forward(np.array([[1.0]])).round(4).tolist()
+    [[1.0]]
+    """
 
     height: float = 1.0
     slope: float = 1.0
@@ -106,7 +126,11 @@ class Tanh(Layer):
 
 @dataclass(eq=False)
 class Softmax(Layer):
-    """``exp(x) / sum(exp(x))`` over the channels; the cross entropy takes logits, without it."""
+    """``exp(x) / sum(exp(x))`` over the channels; the cross entropy takes logits, without it.
+
+    >>> Softmax().forward([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the shares."""
@@ -121,7 +145,11 @@ class Softmax(Layer):
 
 @dataclass(eq=False)
 class Scale(Layer):
-    """Each channel times a gain, plus a shift, which are learnt."""
+    """Each channel times a gain, plus a shift, which are learnt.
+
+    >>> sorted(Scale().weights((6, 14, 14)))
+    ['gain', 'shift']
+    """
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         """Return gain and shift."""
@@ -144,7 +172,14 @@ class Scale(Layer):
 
 @dataclass(eq=False)
 class Dropout(Layer):
-    """While training each sample is 0 with probability ``rate``; see layers.dropout."""
+    """While training each sample is 0 with probability ``rate``; see layers.dropout.
+
+    >>> import numpy as np
+    >>> from faltung.nn import Mode
+    >>> y = Dropout(0.5).forward(np.ones((4, 100)), Mode(training=True, seed=(0,)))
+    >>> sorted(set(y.ravel().tolist()))
+    [0.0, 2.0]
+    """
 
     rate: float = 0.5
 
@@ -170,7 +205,11 @@ class Dropout(Layer):
 
 @dataclass(eq=False)
 class Flatten(Layer):
-    """Images as lists of features, channels first."""
+    """Images as lists of features, channels first.
+
+    >>> Flatten().output_shape((16, 5, 5))
+    (400,)
+    """
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (features,)."""
@@ -202,7 +241,11 @@ class Join(Layer):
 
 @dataclass(eq=False)
 class Add(Join):
-    """The sum of inputs of one shape: the end of a residual branch (He et al., 2016)."""
+    """The sum of inputs of one shape: the end of a residual branch (He et al., 2016).
+
+    >>> Add().output_shape((8, 5, 5), (8, 5, 5))
+    (8, 5, 5)
+    """
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the shape of each."""
@@ -225,7 +268,11 @@ class Add(Join):
 
 @dataclass(eq=False)
 class Concatenate(Join):
-    """The channels of the inputs, one after the other."""
+    """The channels of the inputs, one after the other.
+
+    >>> Concatenate().output_shape((8, 5, 5), (4, 5, 5))
+    (12, 5, 5)
+    """
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the shape with all the channels."""
