@@ -20,7 +20,6 @@ class BatchNorm(Layer):
     While training with the moments of the batch, which the running ones follow with ``momentum``;
     else with those.
 
-    >>> import numpy as np
     >>> from faltung import nn
     >>> network = nn.Sequential([nn.BatchNorm()], (1,))
     >>> network.forward([[1.0], [3.0]], nn.Mode(training=True)).round(4).tolist()
@@ -74,7 +73,6 @@ class BatchNorm(Layer):
 class LayerNorm(Layer):
     """Each image with mean 0 and variance 1, times gains, plus shifts (Ba, Kiros, Hinton, 2016).
 
-    >>> import numpy as np
     >>> from faltung import nn
     >>> nn.Sequential([nn.LayerNorm()], (2,)).predict([[1.0, 3.0]]).round(4).tolist()
     [[-1.0, 1.0]]
