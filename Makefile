@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs audio wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs audio train-demo wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -17,6 +17,7 @@ help:
 	@echo "make track       plot a smoothed track to docs/track.png"
 	@echo "make tails       compute the privacy lost in many releases into docs/tails.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
+	@echo "make train-demo  learn the digits of scikit-learn in some seconds"
 	@echo "make audio       convolve ten minutes of audio with a room, against SciPy"
 	@echo "make wheel       build a wheel into dist/"
 	@echo "make clean       remove what was built"
@@ -65,6 +66,10 @@ track: .venv/.installed
 tails: .venv/.installed
 	$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python docs/tails.py
+
+train-demo: .venv/.installed
+	-@$(BIN)/pip install -q scikit-learn
+	$(BIN)/python docs/digits.py
 
 photographs: .venv/.dev
 	$(BIN)/python benchmarks/photographs.py --json build/photographs.json

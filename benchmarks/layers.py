@@ -16,17 +16,18 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait count as processor time
 
 import numpy as np
-from steps import LeNet, ThreeBlocks, torch_step
+from steps import LeNet, ThreeBlocks, network_step, torch_step
 
 import faltung
 from faltung import layers
-from faltung.layers.memory import innermost, outermost
+from faltung.layers.memory import innermost, outermost, reusing
 
 LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "LeNet 5x5 1->6, 28x28, 64": ((64, 1, 28, 28), (6, 1, 5, 5), {"padding": 2}),
@@ -116,11 +117,13 @@ def main() -> int:
             if wanted.search(f"{name} step"):
                 ours = network(0)
                 calls[f"{name} step, {ours.x.shape[0]}"] = {
-                    "step": (ours.step, torch_step(name, torch))
+                    "plain": (ours.step, torch_step(name, torch)),
+                    "faltung.nn": (network_step(name), torch_step(name, torch)),
                 }
         for name, passes in calls.items():
             for which, pair in passes.items():
-                ours_, theirs = least(pair, asked.seconds)
+                with reusing() if which == "faltung.nn" else nullcontext():  # as its trainer does
+                    ours_, theirs = least(pair, asked.seconds)
                 rows.append({"layer": name, "pass": which, "faltung": ours_, "torch": theirs})
                 print(
                     f"{name:32} {which:16} {ours_:9.3f} {theirs:9.3f} {theirs / ours_:7.2f}",

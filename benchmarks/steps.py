@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung import layers
+from faltung import layers, nn
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 
@@ -106,6 +106,23 @@ class ThreeBlocks:
         for array, gradient in found:
             array -= np.float32(RATE) * gradient
         return loss
+
+
+def network_step(name: str) -> Callable[[], Any]:
+    """Return the same step of the same network out of faltung.nn."""
+    x, labels = batch(64 if name == "LeNet" else 128)
+    network = nn.lenet5() if name == "LeNet" else nn.small_cnn()
+    descent = nn.SGD(RATE, momentum=0.0)
+    state: dict[str, Array] = {}
+    mode = nn.Mode(training=True)
+
+    def step() -> float:
+        loss, dy = layers.cross_entropy(network.forward(x, mode), labels)
+        network.backward(dy)
+        descent.step(network.parameters(), network.gradients(), state, 1)
+        return loss
+
+    return step
 
 
 def torch_step(name: str, torch: Any) -> Callable[[], Any]:

@@ -15,6 +15,8 @@ What surrounds it
     signal                  tracks and signals: smooth, shift, match, deconvolve, rooms
     distributions           random variables: sums, tails
     layers                  the operations of convolutional networks, with their gradients
+    nn                      networks: layers, training, LeNet and AlexNet
+    data                    images and series with their classes, from files
     dialects                the conventions of NumPy, SciPy, OpenCV, PyTorch and others
     reference               the definition as loops, slow and obviously right
 
@@ -38,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 from faltung._version import __version__
 
 if TYPE_CHECKING:
+    from faltung import data as data
     from faltung import dialects as dialects
     from faltung import distributions as distributions
     from faltung import geometry as geometry
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from faltung import kernels as kernels
     from faltung import layers as layers
     from faltung import machine as machine
+    from faltung import nn as nn
     from faltung import reference as reference
     from faltung import signal as signal
     from faltung.analysis import Analysis as Analysis
@@ -100,8 +104,8 @@ _PLACES = {
     "stream": "streaming",
 }
 _MODULES = (
-    "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine", "reference",
-    "signal",
+    "data", "dialects", "distributions", "geometry", "image", "kernels", "layers", "machine",
+    "nn", "reference", "signal",
 )  # fmt: skip
 
 __all__ = [*_PLACES, *_MODULES, "__version__"]

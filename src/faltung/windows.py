@@ -147,6 +147,27 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Field:
+    """How much of a network's input an output sees along an axis, and how far apart neighbours see.
+
+    >>> Field().behind(Window(28, 5)).behind(Window(24, 2, stride=2))
+    Field(length=6, step=2)
+    """
+
+    length: int = 1
+    step: int = 1
+
+    def behind(self, window: Window) -> Field:
+        """Return the field of a layer behind this one."""
+        return Field(self.length + window.reach * self.step, self.step * window.stride)
+
+    @staticmethod
+    def merged(fields: tuple[Field, ...]) -> Field:
+        """Return the greatest of several branches' fields."""
+        return Field(max(f.length for f in fields), max(f.step for f in fields))
+
+
+@dataclass(frozen=True)
 class Phase:
     """Every stride-th sample of an input: its first one, and where that one went.
 

@@ -29,6 +29,7 @@ from faltung.cli.reverb import reverb_command
 from faltung.cli.smooth import smooth_command
 from faltung.cli.stream import stream_command
 from faltung.cli.sums import sum_command, ways_command
+from faltung.cli.train import evaluate_command, predict_command, train_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,6 +53,8 @@ def cli() -> None:
       faltung sum poisson:50 poisson:50 --sf 300
       faltung ways d6 d6 7 --exact
       faltung reverb voice.wav room.wav -o out.wav
+      faltung train photos/ --model small -o model
+      faltung evaluate model photos/
       cat raw | faltung stream --kernel "[1,2,1]/4" > smooth
 
     Exit status: 0 if all went well, 1 if some of several pictures failed, 2 for a mistake, 130
@@ -79,6 +82,9 @@ for command in (
     calibrate_command,
     reverb_command,
     stream_command,
+    train_command,
+    predict_command,
+    evaluate_command,
 ):
     cli.add_command(command)
 

@@ -19,7 +19,7 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.layers import reference, winograd
-from faltung.layers.memory import innermost, outermost, pipelined, run
+from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 from faltung.windows import Phase
 
@@ -260,7 +260,7 @@ def products(
     else:
         offset = packed(bias[:, None], groups, each)[:, :, 0]
     width = max(places.width, vector(x.dtype))
-    out = np.empty((groups, tiles, each, places.rows.size, width), x.dtype)
+    out = fresh((groups, tiles, each, places.rows.size, width), x.dtype)
     work = out.size * weights.shape[2]
     numbers = (places.run, places.group, int(relu))
     inputs = [x.reshape(-1), weights, offset, places.taps, places.rows, places.spans]
@@ -289,7 +289,7 @@ def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> A
     else:
         places = forward_places(problem)
         laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
-    weights = np.moveaxis(k, 1, -1).reshape(k.shape[0], -1)
+    weights = k.transpose(0, *range(2, k.ndim), 1).reshape(k.shape[0], -1)
     sums = products(places, laid, weights, bias, problem.groups, relu)
     return outermost(sums.reshape(*problem.y_shape[1:], problem.images))
 
@@ -473,4 +473,5 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     laid = padded(problem, x, slack)
     sums = weight_sums(places, laid, source, problem.groups)
     outputs, channels, *taps = problem.k_shape
-    return np.moveaxis(sums.reshape(outputs, *taps, channels), -1, 1)
+    laid = sums.reshape(outputs, *taps, channels)
+    return laid.transpose(0, -1, *range(1, laid.ndim - 1))

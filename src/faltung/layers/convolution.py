@@ -364,7 +364,7 @@ def flatten(x: Any) -> Array:
     (2, 75)
     """
     x = np.asarray(x)
-    turned = np.moveaxis(x, 0, -1)
+    turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous:
         return outermost(turned.reshape(-1, x.shape[0]))
     return np.asarray(x.reshape(x.shape[0], -1))

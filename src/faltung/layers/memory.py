@@ -7,7 +7,11 @@ of this package takes any memory layout and gives this one; what has it already 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -41,7 +45,7 @@ def innermost(x: Array) -> Array:
     name = x.dtype.name
     if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
         return np.ascontiguousarray(turned)
-    out = np.empty(turned.shape, x.dtype)
+    out = fresh(turned.shape, x.dtype)
     images, each = x.shape[0], x.size // x.shape[0]
     form = native.Form(
         (each, images, 1), (1, each, x.size), (1, 1, 1),
@@ -57,9 +61,81 @@ def outermost(x: Array) -> Array:
     return x.transpose(-1, *range(x.ndim - 1))
 
 
+class _Kept(threading.local):
+    """A thread's buffers by their size, and how many :func:`reusing` it is in."""
+
+    depth = 0
+
+    def __init__(self) -> None:
+        self.buffers: dict[int, list[Array]] = {}
+
+
+_kept = _Kept()
+KEPT = 1 << 14  # bytes from which on a buffer is kept
+
+
+def _free(buffers: list[Array]) -> Array | None:
+    """Return a buffer that nobody holds but the list."""
+    for buffer in buffers:
+        if sys.getrefcount(buffer) == HELD:
+            return buffer
+    return None
+
+
+def _held() -> int:
+    """Return how many references :func:`_free` counts of a buffer that nobody holds."""
+    counts = []
+    for buffer in [np.empty(1, np.uint8)]:
+        counts.append(sys.getrefcount(buffer))
+    return counts[0]
+
+
+HELD = _held() if sys.implementation.name == "cpython" else 0
+
+
+@contextmanager
+def reusing() -> Iterator[None]:
+    """Give the memory of arrays that nobody holds any more to the next, inside and in this thread.
+
+    New memory costs a fault for each page, in every step of a training; kept memory costs none.
+    """
+    _kept.depth += 1
+    try:
+        yield
+    finally:
+        _kept.depth -= 1
+        if not _kept.depth:
+            _kept.buffers.clear()
+
+
+def fresh(shape: Sequence[int], dtype: Any) -> Array:
+    """Return an array of any content, as :func:`numpy.empty` does; see :func:`reusing`.
+
+    >>> with reusing():
+    ...     first = fresh((100, 100), np.float32)
+    ...     first[0, 0], place = 7, first.ctypes.data
+    ...     other = fresh((100, 100), np.float32)  # the first is still held
+    ...     apart = not np.shares_memory(first, other)
+    ...     del first
+    ...     again = fresh((10, 1000), np.float32)
+    >>> apart, again.ctypes.data == place
+    (True, True)
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if not _kept.depth or size < KEPT or not HELD:
+        return np.empty(shape, dtype)
+    buffers = _kept.buffers.setdefault(size, [])
+    found = _free(buffers)
+    if found is None:
+        found = np.empty(size, np.uint8)
+        buffers.append(found)
+    return np.asarray(found.view(dtype).reshape(shape))
+
+
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     """Return an array (images, ...) whose images lie innermost."""
-    return outermost(np.empty((*shape[1:], shape[0]), dtype))
+    return outermost(fresh((*shape[1:], shape[0]), dtype))
 
 
 NAMES = {np.dtype(name): name for name in ("float32", "float64", "int32", "uint8")}

@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers.memory import innermost, outermost, pipelined, run
+from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import check_shape, floats
 
 BLOCK = 4096  # samples of a channel that one partial sum takes, or about so
@@ -159,7 +159,7 @@ def batch_norm_gradient(
     more = [by.astype(kind), offset.astype(kind)]
     if _has_pipeline(source):
         shape = _blocks(source)
-        out = np.empty(shape, kind)
+        out = fresh(shape, kind)
         inputs = [source.reshape(shape), gradient.reshape(shape), *fixed, *more]
         _run("back", inputs, (int(relu),), out)
     else:
@@ -259,7 +259,7 @@ def _apply(
     rest = (shift + scale * (centre - found.mean)).astype(x.dtype)
     source = _rows(x)
     if _has_pipeline(source):
-        out = np.empty(_blocks(source), x.dtype)
+        out = fresh(_blocks(source), x.dtype)
         _run("apply", [source.reshape(out.shape), scale, rest, centre], (int(relu),), out)
     else:
         out = scale[:, None] * (source - centre[:, None]) + rest[:, None]

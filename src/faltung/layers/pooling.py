@@ -12,7 +12,7 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.layers import compiled, reference
-from faltung.layers.memory import innermost, outermost, pipelined, run
+from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import (
     Conv,
     Ints,
@@ -100,7 +100,7 @@ def max_pool(
     laid = innermost(x)
     source = _four(laid, x.shape[0])
     shape = (x.shape[1], *(w.count for w in found), x.shape[0])
-    y, where = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
+    y, where = fresh(shape, x.dtype), fresh(shape, np.uint8)
     across, down = _pair(found)
     numbers = (
         across.taps, down.taps, across.stride, down.stride, across.dilation, down.dilation,
@@ -169,7 +169,7 @@ def max_pool_gradient(
     if any(before or after for before, after in around):
         laid = [np.pad(array, ((0, 0), *around, (0, 0))) for array in laid]
     images = dy.shape[0]
-    out = np.empty((dy.shape[1], *space, images), dy.dtype)
+    out = fresh((dy.shape[1], *space, images), dy.dtype)
     across, down = _pair(found)
     numbers = (
         across.taps, down.taps, across.stride, down.stride,
@@ -356,7 +356,7 @@ def global_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
     dy = floats("dy", dy)
     part = innermost(dy) / dy.dtype.type(math.prod(space))
     shape = (part.shape[0], *space, part.shape[1])
-    laid = np.empty(shape, dy.dtype)
+    laid = fresh(shape, dy.dtype)
     laid[:] = part.reshape(part.shape[0], *(1,) * len(space), part.shape[1])
     return outermost(laid)
 

@@ -174,7 +174,7 @@ def conv_problem(
 
 def frozen(value: Any) -> Any:
     """Return lists as tuples, which can be looked up."""
-    if isinstance(value, str) or np.ndim(value) == 0:
+    if isinstance(value, (str, int)) or np.ndim(value) == 0:
         return value
     return tuple(map(frozen, value))
 

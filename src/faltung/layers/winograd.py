@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers.memory import innermost, outermost, run
+from faltung.layers.memory import fresh, innermost, outermost, run
 from faltung.layers.problem import Conv
 
 #: Errors stay below ``ERROR * eps`` times the greatest sum of ``|k| |x|`` over the channels and
@@ -158,7 +158,7 @@ def tiled(
     offset = np.zeros(tiles * CHANNELS, np.float32)
     if bias is not None:
         offset[: bias.size] = bias
-    out = np.empty((tiles, CHANNELS, *space, x.shape[-1]), np.float32)
+    out = fresh((tiles, CHANNELS, *space, x.shape[-1]), np.float32)
     numbers = (before[1], before[0], int(relu))
     inputs = [x, weights, offset.reshape(tiles, CHANNELS)]
     run("winograd", inputs, numbers, [out], 2 * out.size * k.shape[1])

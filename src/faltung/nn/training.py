@@ -1,0 +1,419 @@
+"""Training: mini-batches, a validation part, checkpoints, and a resume to the last bit.
+
+All that is random is drawn from seeds that count the epoch and the step, so that a checkpoint has
+no generators to keep: the counts are enough.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faltung import layers
+from faltung.dtypes import Array
+from faltung.layers.memory import reusing
+from faltung.nn import saving
+from faltung.nn.augmentation import Augment
+from faltung.nn.layer import Mode
+from faltung.nn.network import Graph
+from faltung.nn.optimisers import SGD, Constant, Optimiser, Schedule
+
+SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
+LOSSES = ("cross_entropy", "mean_squared_error")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the data gave; accuracies are NaN where there are no classes.
+
+    The training's loss and accuracy are means over the epoch, while the parameters change; those
+    of the validation part are of the end, NaN without one.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    rate: float
+    seconds: float = field(compare=False, default=0.0)
+
+
+@dataclass
+class _Run:
+    """Where a training stands."""
+
+    epoch: int = 0
+    batch: int = 0  # batches done in this epoch
+    steps: int = 0
+    loss: float = 0.0  # sums over the images of this epoch
+    hits: int = 0
+    best: float = math.inf
+    waited: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Trainer:
+    """Trains a network.
+
+    Parameters
+    ----------
+    network : Graph
+    optimiser : SGD or Adam
+    schedule : Constant, Cosine or OneCycle
+        Over all the steps.
+    epochs, batch : int
+    seed : int
+        Of the shuffling, the validation part, augmentation and dropout.
+    loss : "cross_entropy" of logits, or "mean_squared_error"
+    smoothing : float
+        Of the labels.
+    class_weights : array (classes,) or "balanced", optional
+        ``"balanced"`` weighs a class by one over its frequency.
+    augment : Augment, optional
+    patience : int, optional
+        Stop when the validation loss has not fallen for so many epochs, and take the parameters of
+        the best.
+    checkpoint : path, optional
+        Where to keep the state, every ``every`` seconds and at the end.
+    every : float
+    progress : bool
+        Show a bar with loss and accuracy.
+    told : function, optional
+        Called with each :class:`Epoch` as it ends.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faltung import nn
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((64, 1, 4, 4)) + np.repeat([-1, 1], 32)[:, None, None, None]
+    >>> network = nn.Sequential([nn.Conv(4, 3), nn.ReLU(), nn.Dense(2)], (1, 4, 4))
+    >>> history = nn.Trainer(network, epochs=5, batch=16).fit(x, np.repeat([0, 1], 32))
+    >>> history[-1].loss < history[0].loss, history[-1].accuracy
+    (True, 1.0)
+    """
+
+    network: Graph
+    optimiser: Optimiser = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=Constant)
+    epochs: int = 10
+    batch: int = 64
+    seed: int = 0
+    loss: str = "cross_entropy"
+    smoothing: float = 0.0
+    class_weights: Any = None
+    augment: Augment | None = None
+    patience: int | None = None
+    checkpoint: str | PathLike[str] | None = None
+    every: float = 30.0
+    progress: bool = False
+    told: Callable[[Epoch], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(f"epochs={self.epochs} and batch={self.batch} must be at least 1.")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} must not be negative.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience} must be at least 1.")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss={self.loss!r} is unknown; use {' or '.join(LOSSES)}.")
+        self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
+
+    # ---- the way -------------------------------------------------------------------------------
+
+    def fit(self, x: Any, y: Any, *, validation: Any = None, resume: bool = False) -> list[Epoch]:
+        """Train, and return what each epoch gave.
+
+        Parameters
+        ----------
+        x : array (images, *input_shape)
+        y : array
+            Labels (images,) as integers from 0, or targets as the network's output.
+        validation : pair of arrays, or float, optional
+            Images and labels that are not trained on, or the part of ``x`` that is left out.
+        resume : bool
+            Go on from the checkpoint, where there is one: to the bits that a training without a
+            stop gives. The recipe and the data must be the same.
+
+        Raises
+        ------
+        ValueError
+            Where shapes do not fit, labels are out of range, there are no images, or the checkpoint
+            is of another training.
+        FloatingPointError
+            Where the loss is no number any more; the message names the layer where it began.
+        """
+        x, y = self._checked(x, y)
+        held: tuple[Array, Array] | None = None
+        if isinstance(validation, (int, float)):
+            x, y, held = self._split(x, y, validation)
+        elif validation is not None:
+            held = self._checked(*validation)
+        if self.patience is not None and held is None:
+            raise ValueError("patience needs a validation part; give validation=0.1.")
+        self.network.prepare()
+        self._run, self._state, self._best = _Run(), {}, {}
+        key = "" if self.checkpoint is None else self._key(x, y)
+        if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
+            self._restore(key)
+        weights = self._class_weights(y)
+        self._saved = time.monotonic()
+        with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+            while self._run.epoch < self.epochs and not self._stopped():
+                self._epoch(x, y, held, weights, key)
+        if self._best:
+            self.network.load(self._best)
+        self._save(key)
+        return list(self._run.history)
+
+    def _stopped(self) -> bool:
+        return self.patience is not None and self._run.waited >= self.patience
+
+    def _epoch(self, x: Array, y: Array, held: Any, weights: Array | None, key: str) -> None:
+        """Go on with an epoch to its end."""
+        run, started = self._run, time.monotonic()
+        order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
+        batches = -(-len(x) // self.batch)
+        last = max(1, self.epochs * batches - 1)
+        with self._bar(batches) as shown:
+            while run.batch < batches:
+                picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
+                factor = self.schedule.factor(run.steps / last)
+                loss, hits = self._step(x[picked], y[picked], weights, factor)
+                run.loss += loss * len(picked)
+                run.hits += hits
+                run.batch += 1
+                seen = min(run.batch * self.batch, len(x))
+                shown(run.loss / seen, run.hits / seen)
+                if self.checkpoint is not None and time.monotonic() - self._saved > self.every:
+                    self._save(key)
+        factor = self.schedule.factor((run.steps - 1) / last)
+        loss_held, accuracy_held = (math.nan, math.nan) if held is None else self.measure(*held)
+        run.history.append(
+            Epoch(
+                run.epoch + 1, run.loss / len(x), self._share(run.hits, len(x)), loss_held,
+                accuracy_held, self.optimiser.rate * factor, time.monotonic() - started,
+            )
+        )  # fmt: skip
+        if self.told is not None:
+            self.told(run.history[-1])
+        run.epoch, run.batch, run.loss, run.hits = run.epoch + 1, 0, 0.0, 0
+        if self.patience is not None:
+            run.waited += 1
+            if loss_held < run.best:
+                run.best, run.waited = loss_held, 0
+                self._best = {name: a.copy() for name, a in self.network.arrays().items()}
+
+    def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
+        """Descend once; return the batch's loss and how many labels were hit."""
+        run = self._run
+        if self.augment is not None:
+            x = self.augment(x, (self.seed, CHANGE, run.steps))
+        mode = Mode(True, (self.seed, DROP, run.steps))
+        out = self.network.forward(x, mode)
+        loss, dy = self._loss(out, y, weights)
+        if not math.isfinite(loss):
+            raise FloatingPointError(self._diagnosis(x, mode, loss))
+        self.network.backward(dy)
+        run.steps += 1
+        self.optimiser.step(
+            self.network.parameters(), self.network.gradients(), self._state, run.steps, factor
+        )
+        return loss, self._hits(out, y)
+
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
+        if self.loss == "mean_squared_error":
+            return layers.mean_squared_error(out, y)
+        if weights is not None and not weights[y].sum() > 0:
+            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+
+    def _hits(self, out: Array, y: Array) -> int:
+        return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
+
+    @property
+    def _classes(self) -> bool:
+        return self.loss == "cross_entropy"
+
+    def _share(self, hits: int, count: int) -> float:
+        return hits / count if self._classes else math.nan
+
+    def measure(self, x: Any, y: Any, batch: int = 256) -> tuple[float, float]:
+        """Return the mean loss and the accuracy on images that are not trained on."""
+        x, y = self._checked(x, y)
+        total, hits = 0.0, 0
+        for start in range(0, len(x), batch):
+            part = slice(start, start + batch)
+            out = self.network.forward(x[part])
+            if self._classes:
+                loss, _ = layers.cross_entropy(out, y[part])
+            else:
+                loss, _ = layers.mean_squared_error(out, y[part])
+            total += loss * len(out)
+            hits += self._hits(out, y[part])
+        return total / len(x), self._share(hits, len(x))
+
+    # ---- what is given -------------------------------------------------------------------------
+
+    def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
+        x, y = np.asarray(x), np.asarray(y)
+        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
+        x = x.astype(self.network.dtype, copy=False)
+        if len(y) != len(x):
+            raise ValueError(f"there are {len(x)} images and {len(y)} labels or targets.")
+        shape = self.network.output_shape
+        if not self._classes:
+            if y.shape[1:] != shape:
+                raise ValueError(f"targets have shape {y.shape}; they must be (images, *{shape}).")
+            return x, y
+        if len(shape) != 1 or y.ndim != 1 or y.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels {y.shape} of {y.dtype} do not fit an output {shape}: labels are integers "
+                f"(images,), the output is (classes,)."
+            )
+        wrong = np.flatnonzero((y < 0) | (y >= shape[0]))
+        if wrong.size:
+            raise ValueError(
+                f"label {y[wrong[0]]} of image {wrong[0]} is out of range: the network has "
+                f"{shape[0]} classes, 0 to {shape[0] - 1}."
+            )
+        return x, y
+
+    def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
+        count = round(len(x) * part)
+        if not (0 < part < 1 and 0 < count < len(x)):
+            raise ValueError(
+                f"validation={part} of {len(x)} images leaves one side empty; give a part between "
+                "0 and 1, or a pair of images and labels."
+            )
+        order = np.random.default_rng((self.seed, SPLIT)).permutation(len(x))
+        kept, left = np.sort(order[count:]), np.sort(order[:count])
+        return x[kept], y[kept], (x[left], y[left])
+
+    def _class_weights(self, y: Array) -> Array | None:
+        if self.class_weights is None:
+            return None
+        classes = self.network.output_shape[0]
+        if isinstance(self.class_weights, str):
+            if self.class_weights != "balanced":
+                raise ValueError(
+                    f'class_weights={self.class_weights!r}: use "balanced" or numbers.'
+                )
+            counts = np.bincount(y, minlength=classes)
+            return np.asarray(len(y) / (classes * np.maximum(counts, 1)))
+        weights = np.asarray(self.class_weights, np.float64)
+        if weights.shape != (classes,) or not (weights >= 0).all() or not weights.sum() > 0:
+            raise ValueError(f"class_weights must be {classes} numbers, not negative, not all 0.")
+        return weights
+
+    def _diagnosis(self, x: Array, mode: Mode, loss: float) -> str:
+        """Say in which layer the first number appeared that is none.
+
+        Parameters turn bad on the way back, which begins at the last layer: the last bad one was
+        the first.
+        """
+        where = f"the loss is {loss} in epoch {self._run.epoch + 1}, step {self._run.steps + 1}"
+        advice = "The parameters are lost; use a lower rate, or load the last checkpoint."
+        if not np.isfinite(x).all():
+            image = int(np.argwhere(~np.isfinite(x))[0][0])
+            return f"{where}: image {image} of the batch holds NaN or infinity. Clean the data."
+        bad = [n for n, a in self.network.parameters().items() if not np.isfinite(a).all()]
+        if bad:
+            return f"{where}: it first appeared in {bad[-1]}, in the step before. {advice}"
+        for node, y in self.network.outputs(x, mode):
+            if not np.isfinite(y).all():
+                return f"{where}: it first appeared in the output of {node.name}. {advice}"
+        return f"{where}: it first appeared in the loss. {advice}"
+
+    # ---- the bar -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _bar(self, batches: int) -> Iterator[Any]:
+        if not self.progress:
+            yield lambda loss, accuracy: None
+            return
+        import click
+
+        label = f"epoch {self._run.epoch + 1}/{self.epochs}"
+        with click.progressbar(
+            length=batches, label=label, item_show_func=lambda item: item, show_pos=False
+        ) as bar:
+            bar.update(self._run.batch)
+
+            def shown(loss: float, accuracy: float) -> None:
+                told = f"  accuracy {accuracy:.1%}" if self._classes else ""
+                bar.update(1, f"loss {loss:.4f}{told}")
+
+            yield shown
+
+    # ---- checkpoints ---------------------------------------------------------------------------
+
+    def _key(self, x: Array, y: Array) -> str:
+        """Return what must be the same for a resume: network, recipe and data."""
+        recipe = [
+            saving.described(self.network), repr(self.optimiser), repr(self.schedule), self.epochs,
+            self.batch, self.seed, self.loss, self.smoothing, repr(self.class_weights),
+            repr(self.augment), self.patience, x.shape,
+            _digest(x), _digest(y),
+        ]  # fmt: skip
+        return json.dumps(recipe)
+
+    def _save(self, key: str) -> None:
+        """Write a checkpoint; where that fails, the last one stays and training goes on."""
+        if self.checkpoint is None:
+            return
+        arrays = {f"network/{n}": a for n, a in self.network.arrays().items()}
+        arrays |= {f"optimiser/{n}": a for n, a in self._state.items()}
+        arrays |= {f"best/{n}": a for n, a in self._best.items()}
+        texts = {"faltung.training": json.dumps(asdict(self._run)), "faltung.recipe": key}
+        try:
+            saving.write(self.checkpoint, arrays, texts)
+        except OSError as error:
+            warnings.warn(
+                f"the checkpoint {self.checkpoint} could not be written ({error.strerror}); the "
+                "last one stays, and training goes on.",
+                stacklevel=2,
+            )
+        self._saved = time.monotonic()
+
+    def _restore(self, key: str) -> None:
+        assert self.checkpoint is not None
+        arrays, texts = saving.read(self.checkpoint)
+        if texts.get("faltung.recipe") != key:
+            raise ValueError(
+                f"{self.checkpoint} is the checkpoint of another network, recipe or data; remove "
+                "it, or give what it was made with."
+            )
+        found = json.loads(texts["faltung.training"])
+        history = [Epoch(**_known(epoch)) for epoch in found.pop("history")]
+        self._run = _Run(**found, history=history)
+        parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
+        for name, array in arrays.items():
+            part, rest = name.split("/", 1)
+            parts[part][rest] = array
+        self.network.load(parts["network"])
+        self._state, self._best = parts["optimiser"], parts["best"]
+
+
+def _known(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures with the one NaN that equals itself in comparisons of values."""
+    return {name: math.nan if value != value else value for name, value in figures.items()}
+
+
+def _digest(array: Array) -> int:
+    """Return a checksum of an array's numbers."""
+    return zlib.crc32(np.ascontiguousarray(array).data)
