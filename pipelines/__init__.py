@@ -8,6 +8,7 @@ from types import ModuleType
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
     from pipelines import (
+        blocks,
         decimate,
         direct,
         fused,
@@ -24,5 +25,5 @@ def families() -> dict[str, ModuleType]:
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, winograd)
+    modules = (*operator, products, weights, pooling, norms, winograd, blocks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -11,6 +11,8 @@ Functions of samples
     relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, dropout
 Losses
     cross_entropy, mean_squared_error
+Less error, less speed
+    plain_sums
 
 Arrays are (images, channels, *space), kernels (outputs, channels / groups, *taps). In memory the
 images lie innermost (see :mod:`faltung.layers.memory`); any other layout is copied at the door.
@@ -71,6 +73,7 @@ from faltung.layers.pooling import (
     max_pool,
     max_pool_gradient,
 )
+from faltung.layers.winograd import plain_sums
 
 __all__ = [
     "Moments",
@@ -108,6 +111,7 @@ __all__ = [
     "max_pool_gradient",
     "mean_squared_error",
     "moments",
+    "plain_sums",
     "relu",
     "relu_gradient",
     "sigmoid",
