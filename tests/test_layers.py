@@ -387,9 +387,10 @@ def test_fewer_multiplications_stay_within_their_error(x_shape, k_shape, padding
     unit = np.finfo(np.float32).eps * reference.input_gradient(problem, np.abs(dy), np.abs(k)).max()
     got = layers.conv_input_gradient(above, weights, x_shape[2:], padding=padding)
     assert np.abs(got - reference.input_gradient(problem, dy, k)).max() <= winograd.ERROR * unit
-    unit = np.finfo(np.float32).eps * reference.weight_gradient(problem, np.abs(x), np.abs(dy)).max()
+    most = reference.weight_gradient(problem, np.abs(x), np.abs(dy)).max()
     got = layers.conv_weight_gradient(small, above, (3, 3), padding=padding)
-    assert np.abs(got - reference.weight_gradient(problem, x, dy)).max() <= winograd.ERROR * unit
+    error = np.abs(got - reference.weight_gradient(problem, x, dy)).max()
+    assert error <= winograd.ERROR * np.finfo(np.float32).eps * most
 
 
 @pytest.mark.parametrize("x_shape", [(64, 12, 7, 7), (8, 24, 14, 14)])
@@ -411,8 +412,8 @@ def test_plain_sums_have_less_error(x_shape):
             (x, x[:, :12]),
         ),
     )
-    for call, definition, given in calls:
-        wanted = definition(problem, *(a.astype(float) for a in given))
+    for call, definition, arrays in calls:
+        wanted = definition(problem, *(a.astype(float) for a in arrays))
         with layers.plain_sums():
             plain = np.abs(call() - wanted).max()
         assert plain < np.abs(call() - wanted).max()  # Winograd's outside of the block
