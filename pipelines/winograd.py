@@ -175,11 +175,15 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         side = len(matrix[0])
         width, height = source.dim(1).extent(), source.dim(2).extent()
         at_x, at_y = x - shift[0], ty * SIDE + b - shift[1]
-        inside = (at_x >= 0) & (at_x < width) & (at_y >= 0) & (at_y < height)
-        value = source[n, hl.clamp(at_x, 0, width - 1), hl.clamp(at_y, 0, height - 1), c]
+        inside = hl.likely(at_x >= 0) & hl.likely(at_x < width) & (at_y >= 0) & (at_y < height)
+        near_x = hl.clamp(hl.likely(at_x), 0, width - 1)
+        value = source[n, near_x, hl.clamp(at_y, 0, height - 1), c]
         samples[n, x, b, ty, c] = hl.select(inside, value, hl.cast(kind, 0))
-        column = [samples[n, x, j, ty, c] for j in range(side)]
-        down[n, x, b, ty, c] = hl.mux(b, [combined(w, column, kind) for w in matrix])
+        # one row of points at a time, whose numbers are known only then
+        numbers = [hl.mux(b, [hl.cast(kind, w[j]) for w in matrix]) for j in range(side)]
+        down[n, x, b, ty, c] = functools.reduce(
+            operator.add, (numbers[j] * samples[n, x, j, ty, c] for j in range(side))
+        )
         row = [down[n, tx * SIDE + i, b, ty, c] for i in range(side)]
         both[n, tx, ty, c, a, b] = hl.mux(a, [combined(w, row, kind) for w in matrix])
         # in panels: what a register tile multiplies lies in a row
@@ -212,10 +216,10 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         for i in range(buffer.dimensions()):
             buffer.dim(i).set_min(0)
     out.bound(ci, 0, tall).bound(oi, 0, wide).bound(a, 0, POINTS).bound(b, 0, POINTS)
-    task, guard = hl.Var("task"), hl.TailStrategy.GuardWithIf
-    per_task = hl.max((result.dim(3).extent() + tasks - 1) // tasks, 1)
-    out.reorder(ci, oi, co, a, b, oo, block)
-    out.split(oo, task, oo, per_task, guard).parallel(task)
+    task, tile = hl.Var("task"), hl.Var("tile")
+    per_task = hl.max((POINTS * result.dim(6).extent() + tasks - 1) // tasks, 1)
+    out.reorder(ci, oi, co, a, oo, b, block).fuse(b, block, tile)
+    out.split(tile, task, tile, per_task, hl.TailStrategy.GuardWithIf).parallel(task)
     out.unroll(ci).unroll(oi)
     acc.compute_at(out, co).vectorize(lane).unroll(ci).unroll(oi)
     acc.update(0).reorder(lane, ci, oi, over[0], over[1], over[2])
@@ -223,19 +227,15 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     total.compute_at(out, co).unroll(ci).unroll(oi)
     total.update(0).reorder(lanes[0], ci, oi).atomic().vectorize(lanes[0]).unroll(ci).unroll(oi)
 
+    # a row of points of all channels stays in cache, and the same of the outputs of a tile
+    spectrum.compute_at(out, tile)
     other.compute_at(out, oo)
-    spectrum.compute_at(out, block)
-    each = hl.max((result.dim(1).extent() + tasks - 1) // tasks, 1)
     for number, (samples, down, _, panels) in enumerate(parts):
-        panels.reorder(lane, a, b, m, tx, inner, ty, panel).vectorize(lane)
+        panels.reorder(lane, a, m, tx, inner, ty, panel, b).vectorize(lane)
         panels.bound(lane, 0, vec).bound(inner, 0, (tall, wide)[number])
-        panels.bound(a, 0, POINTS).bound(b, 0, POINTS).unroll(a)
-        if number == 0:
-            panels.split(panel, task, panel, each, guard).parallel(task)
-        down.compute_at(panels, inner).reorder(n, b, x).reorder_storage(n, x, b, ty, c)
-        down.bound(b, 0, POINTS).unroll(b).split(n, n, lane, vec).vectorize(lane)
-        down.reorder(lane, b, n, x)
+        panels.bound(a, 0, POINTS).unroll(a).bound_extent(b, 1)
+        down.compute_at(panels, inner).split(n, n, lane, vec).reorder(lane, n, x, b, ty, c)
+        down.vectorize(lane).bound_extent(b, 1).bound_extent(ty, 1).bound_extent(c, 1)
         samples.compute_at(down, n).vectorize(n, vec).unroll(b)
-        down.bound_extent(ty, 1).bound_extent(c, 1)
         samples.bound_extent(ty, 1).bound_extent(c, 1).bound_extent(x, 1)
     return out, [inp, slopes, before_x, before_y, vectors, across, rows, lots, tasks]

@@ -29,7 +29,7 @@ CHANNELS = 6  # of a register tile
 VECTORS = {64: 4, 32: 2}  # of a register tile, by the bytes of a register
 PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, likewise
 SIDE = 4  # outputs of a tile along an axis
-SAMPLES = 512  # tiles of images that one partial sum of the gradient takes, or about so
+SAMPLES = 1 << 15  # of all channels, of a point, that one partial sum takes, or about so
 LEAST = 12  # channels and outputs from which on the transforms pay
 
 # What a row of three weights becomes: its polynomial at the points, over what the others need
@@ -247,9 +247,9 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
         slopes = cut(slopes, (0, 0), sides, across, count, 0)
         before = 0, 0
     images, down, across = slopes.shape[3], *map(tiles, sides)
-    most = max(1, SAMPLES // wide)
-    vectors = max(d for d in range(1, most + 1) if images // wide % d == 0)
-    rows = min(down, max(1, SAMPLES // (vectors * wide * across)))
+    most = max(128, SAMPLES // problem.channels)
+    vectors = max(d for d in range(1, most // wide + 1) if images // wide % d == 0)
+    rows = min(down, max(1, most // (vectors * wide * across)))
     lots = images // (vectors * wide)
     tall, broad = PANELS[4 * wide]
     outputs, channels = problem.k_shape[:2]
