@@ -13,6 +13,7 @@ def families() -> dict[str, ModuleType]:
         direct,
         fused,
         interpolate,
+        normpool,
         norms,
         pooling,
         products,
@@ -25,5 +26,5 @@ def families() -> dict[str, ModuleType]:
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, winograd, blocks)
+    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -7,6 +7,7 @@ Pooling
     max_pool, average_pool, global_average_pool, adaptive_average_pool, adaptive_max_pool
 Normalisation
     batch_norm, batch_norm_inference, layer_norm, moments, Moments
+    batch_norm_max_pool, Greatest
 Functions of samples
     relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, dropout
 Losses
@@ -52,6 +53,11 @@ from faltung.layers.convolution import (
     flatten,
 )
 from faltung.layers.losses import cross_entropy, mean_squared_error
+from faltung.layers.normpool import (
+    Greatest,
+    batch_norm_max_pool,
+    batch_norm_max_pool_gradient,
+)
 from faltung.layers.norms import (
     Moments,
     batch_norm,
@@ -76,6 +82,7 @@ from faltung.layers.pooling import (
 from faltung.layers.winograd import plain_sums
 
 __all__ = [
+    "Greatest",
     "Moments",
     "adaptive_average_pool",
     "adaptive_average_pool_gradient",
@@ -86,6 +93,8 @@ __all__ = [
     "batch_norm",
     "batch_norm_gradient",
     "batch_norm_inference",
+    "batch_norm_max_pool",
+    "batch_norm_max_pool_gradient",
     "bias_gradient",
     "conv",
     "conv_input_gradient",

@@ -80,6 +80,8 @@ class Layer:
         What is kept and not learnt: running moments.
     relu : bool
         Set by a network where the next layer's relu is done in the same pass.
+    fused : bool
+        Set by a network where a batch norm pools, too, while training: of it and of the pooling.
     """
 
     takes_relu: ClassVar[bool] = False  # whether a relu behind it costs nothing
@@ -92,7 +94,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
-        self.relu = False
+        self.relu = self.fused = False
         self._kept: Any = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
