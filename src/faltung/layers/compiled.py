@@ -18,7 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers import reference, winograd
+from faltung.layers import depthwise, reference, winograd
 from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import Conv
 from faltung.windows import Phase
@@ -284,6 +284,12 @@ def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> A
         y = winograd.correlated(x, k, before, count, bias, relu)
         if y is not None:
             return y
+    if depthwise.supported(problem, x) and not clips(problem, x.itemsize):
+        down, across = problem.windows
+        before, count = (down.before, across.before), (down.count, across.count)
+        y = depthwise.correlated(x, k, before, count, bias, relu)
+        if y is not None:
+            return y
     if clips(problem, x.itemsize) and not bare(problem):
         places, laid = clipped_places(problem), innermost(x)
     else:
@@ -381,6 +387,12 @@ def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
         flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
         before = down.reach - down.before, across.reach - across.before
         dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
+        if dx is not None:
+            return dx
+    if depthwise.supported(problem, dy) and not clips(problem, dy.itemsize):
+        down, across = problem.windows
+        before = down.reach - down.before, across.reach - across.before
+        dx = depthwise.correlated(dy, k[:, :, ::-1, ::-1], before, (down.n, across.n))
         if dx is not None:
             return dx
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)

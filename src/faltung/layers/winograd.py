@@ -18,6 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
+from faltung.layers.blocks import cut, joined
 from faltung.layers.memory import fresh, innermost, outermost, run
 from faltung.layers.problem import Conv
 
@@ -142,27 +143,6 @@ def fold(images: int, space: Sides, many: int, whole: bool) -> tuple[Sides, int]
 
     best = min(itertools.product(range(1, down + 1), range(1, across + 1)), key=cost)
     return (SIDE * best[0], SIDE * best[1]), count(best)
-
-
-def cut(
-    x: Array, before: tuple[int, int], sides: tuple[int, int], across: int, count: int, halo: int
-) -> Array:
-    """Return blocks of images (channels, *space, images), which are images of their own.
-
-    Each has the samples around it, ``halo`` more along each axis.
-    """
-    shape = (x.shape[0], sides[0] + halo, sides[1] + halo, count, x.shape[3])
-    out = fresh(shape, x.dtype)
-    numbers = (across, sides[1], sides[0], before[1], before[0])
-    run("blocks", [x], numbers, [out], out.size, "cut")
-    return out.reshape(*shape[:3], -1)
-
-
-def joined(x: Array, sides: tuple[int, int], across: int, space: tuple[int, int]) -> Array:
-    """Return the images (channels, *space, images) that blocks (..., blocks, images) are of."""
-    out = fresh((x.shape[0], *space, x.shape[4]), x.dtype)
-    run("blocks", [x], (across, sides[1], sides[0]), [out], out.size, "joined")
-    return out
 
 
 # ---- the layer ---------------------------------------------------------------------------------
