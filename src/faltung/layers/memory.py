@@ -19,6 +19,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
+from faltung.layers.recording import do, note
 
 TURNED = 1 << 12  # samples from which turning an array is left to the compiled pipeline
 
@@ -41,18 +42,36 @@ def innermost(x: Array) -> Array:
     """
     turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
-        return np.ascontiguousarray(turned)
+        return straight(turned)
     name = x.dtype.name
     if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
-        return np.ascontiguousarray(turned)
+        return straight(turned)
     out = fresh(turned.shape, x.dtype)
-    images, each = x.shape[0], x.size // x.shape[0]
+    do(_turn, _turning(x.shape[0], x.size // x.shape[0], name), x, out)
+    return out
+
+
+@lru_cache(maxsize=64)
+def _turning(images: int, each: int, name: str) -> native.Call:
+    """Return the prepared call that lays images innermost."""
+    size = images * each
     form = native.Form(
-        (each, images, 1), (1, each, x.size), (1, 1, 1),
-        (images, each, 1), (1, images, x.size), (1, 1, 1), (1, 1, 1),
+        (each, images, 1), (1, each, size), (1, 1, 1),
+        (images, each, 1), (1, images, size), (1, 1, 1), (1, 1, 1),
     )  # fmt: skip
-    call = native.Call("transpose", (name, name, name), form, [], [], x.size)
+    return native.Call("transpose", (name, name, name), form, [], [], size)
+
+
+def _turn(call: native.Call, x: Array, out: Array) -> None:
     call(native.address(x), native.address(out), native.get_workers())
+
+
+def straight(x: Array) -> Array:
+    """Return an array as it is where it is contiguous, else a copy that is."""
+    if x.flags.c_contiguous:
+        return x
+    out = np.empty(x.shape, x.dtype)
+    do(np.copyto, out, x)
     return out
 
 
@@ -152,7 +171,9 @@ def run(
     """Call a pipeline, or a part of one: its inputs, contiguous, its numbers, its outputs."""
     shapes = tuple([(NAMES[array.dtype], array.shape) for array in inputs])
     found = tuple([(NAMES[array.dtype], array.shape) for array in outputs])
-    _shaped(family, part, shapes, found, numbers, work)(inputs, outputs, native.get_workers())
+    call = _shaped(family, part, shapes, found, numbers, work).on(inputs, outputs)
+    call()
+    note(call)
 
 
 @lru_cache(maxsize=4096)

@@ -78,11 +78,14 @@ class Layer:
         What is learnt, by name, and after :meth:`backward` the loss's gradient of each.
     state : dict of arrays
         What is kept and not learnt: running moments.
-    relu : bool
-        Set by a network where the next layer's relu is done in the same pass.
+    relu, gate : bool
+        Set by a network where the relu behind is done in the same pass, and where the way back of
+        the relu before is.
     """
 
     takes_relu: ClassVar[bool] = False  # whether a relu behind it costs nothing
+    takes_gate: ClassVar[bool] = False  # whether the way back of one before it does
+    recordable: ClassVar[bool] = False  # whether it does all by :mod:`faltung.layers.recording`
     joins: ClassVar[bool] = False  # whether it takes several inputs
 
     def __init_subclass__(cls) -> None:
@@ -92,7 +95,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
-        self.relu = False
+        self.relu = self.gate = False
         self._kept: Any = None
 
     def output_shape(self, *shapes: Shape) -> Shape:

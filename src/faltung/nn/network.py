@@ -10,10 +10,10 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
+from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
-from faltung.nn.pooling import MaxPool
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +138,13 @@ class Graph:
         return found
 
     def _fuse(self) -> None:
-        """Leave a relu to the layer before it, and its way back to that or to the pooling behind.
+        """Leave a relu to the layer before it, and its way back to that or to the layer behind.
 
         That takes a layer whose output goes nowhere else.
         """
         users = self.users()
         for node in self.nodes:
-            node.layer.relu = False
+            node.layer.relu = node.layer.gate = False
         for number, node in enumerate(self.nodes, 1):
             if not isinstance(node.layer, ReLU):
                 continue
@@ -156,8 +156,8 @@ class Graph:
             if before is not None and alone:
                 before.relu = True
             back = alone and isinstance(before, BatchNorm)
-            if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
-                behind[0].relu = back = True
+            if not back and len(behind) == 1 and behind[0].takes_gate:
+                behind[0].gate = back = True
             node.layer.done = (alone, back)
 
     # ---- running -------------------------------------------------------------------------------
@@ -228,7 +228,11 @@ class Graph:
                 parts = [node.layer.backward(each, any(learns[i] for i in node.inputs))]
             for i, part in zip(node.inputs, parts, strict=True):
                 before = found[i]
-                found[i] = part if before is None or part is None else before + part
+                if before is None or part is None:
+                    found[i] = part
+                else:
+                    unrecorded()
+                    found[i] = before + part
 
     def predict(self, x: Any, batch: int = 256) -> Array:
         """Return the outputs of images, ``batch`` at a time: logits, where a loss takes those.

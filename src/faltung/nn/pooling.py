@@ -49,10 +49,12 @@ class MaxPool(_Windowed):
     padding: Padding = 0
     ceil: bool = False
 
+    takes_gate = recordable = True
+
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the greatest samples."""
         y, where = layers.max_pool(x, self.size, **self._options())
-        self.keep(mode, (x.shape[2:], where, y if self.relu else None))
+        self.keep(mode, (x.shape[2:], where, y if self.gate else None))
         return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
@@ -78,6 +80,8 @@ class AveragePool(_Windowed):
     padding: Padding = 0
     ceil: bool = False
     count_padding: bool = True
+
+    recordable = True
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the averages."""

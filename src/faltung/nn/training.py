@@ -28,6 +28,7 @@ from faltung.nn.augmentation import Augment
 from faltung.nn.layer import Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import SGD, Constant, Optimiser, Schedule
+from faltung.nn.steps import Steps
 
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
 LOSSES = ("cross_entropy", "mean_squared_error")
@@ -189,11 +190,13 @@ class Trainer:
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
+        self._steps = Steps(self.network, min(self.batch, len(x)))
         with self._bar(batches) as shown:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                loss, hits = self._step(x[picked], y[picked], weights, factor)
+                images = self._steps.batch(x, picked)
+                loss, hits = self._step(images, y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -220,19 +223,17 @@ class Trainer:
 
     def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run = self._run
+        run, steps = self._run, self._steps
         if self.augment is not None:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = self.network.forward(x, mode)
+        out = steps.forward(x, mode)
         loss, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
             raise FloatingPointError(self._diagnosis(x, mode, loss))
-        self.network.backward(dy)
+        steps.backward(dy)
         run.steps += 1
-        self.optimiser.step(
-            self.network.parameters(), self.network.gradients(), self._state, run.steps, factor
-        )
+        steps.descend(self.optimiser, self._state, run.steps, factor)
         return loss, self._hits(out, y)
 
     def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
