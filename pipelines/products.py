@@ -6,8 +6,9 @@ along the last axis; ``r`` counts the rows, ``k`` the taps of all channels. A st
 gradient of one and a dense layer are the same sums with other tables: the weights are read where
 they are. Borders do not exist here: whoever makes the tables lays them around the input first.
 
-A loaded vector serves all output channels of a tile, a weight all its vectors. The last tile may
-have more channels than there are: they repeat the last one, and nobody reads them.
+A loaded vector serves all output channels of a tile, a weight all its vectors. The last tiles may
+have more channels than there are: they repeat the last one, and nobody reads them. One group is cut
+into several with the same input where there are too few rows for threads to share.
 
 What becomes of the sums is ``RELU``: those below 0 become 0, or ``GATE``: those become 0 where
 ``gate``, which lies as the output does, is not above 0. That is the way back of a relu.
@@ -42,7 +43,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     run = hl.Param(hl.Int(32), "run")
     group = hl.Param(hl.Int(32), "group")  # how far the groups' inputs lie apart
     step = hl.Param(hl.Int(32), "step")  # how far the weights of two channels lie apart
-    weights_group = hl.Param(hl.Int(32), "weights_group")
+    weights_group = hl.Param(hl.Int(32), "weights_group")  # and besides, those of two groups
     channels, tile = hl.Param(hl.Int(32), "channels"), hl.Param(hl.Int(32), "tile")  # of a group
     width = hl.Param(hl.Int(32), "width")
     end = hl.Param(hl.Int(32), "end")  # RELU, GATE or nothing
@@ -57,14 +58,14 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     tap = hl.unsafe_promise_clamped(tap, 0, order.dim(0).extent() - 1)
     place = base[r] + places[tap] + g * group + m
     place = hl.unsafe_promise_clamped(place, 0, inp.dim(0).extent() - 1)
-    channel = hl.min(ob * tile + oi, channels - 1)
+    channel = hl.min(ob * tile + oi + g * channels, bias.dim(0).extent() - 1)
+    channel = hl.unsafe_promise_clamped(channel, 0, bias.dim(0).extent() - 1)
     weight = channel * step + g * weights_group + order[tap]
     weight = hl.unsafe_promise_clamped(weight, 0, ker.dim(0).extent() - 1)
-    whole = hl.unsafe_promise_clamped(channel + g * channels, 0, bias.dim(0).extent() - 1)
-    acc[m, r, oi, ob, g] = bias[whole]
+    acc[m, r, oi, ob, g] = bias[channel]
     acc[m, r, oi, ob, g] = in_order(acc[m, r, oi, ob, g] + ker[weight] * inp[place], level)
     total = acc[m, r, oi, ob, g]
-    there = m + width * (r + base.dim(0).extent() * whole)
+    there = m + width * (r + base.dim(0).extent() * channel)
     there = hl.unsafe_promise_clamped(there, 0, gate.dim(0).extent() - 1)
     # a sum that is NaN stays NaN
     shut = ((end == RELU) & (total < 0)) | ((end == GATE) & ~(gate[there] > 0))

@@ -19,7 +19,15 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.layers import reference, winograd
-from faltung.layers.memory import fresh, innermost, outermost, pipelined, run, straight
+from faltung.layers.memory import (
+    fresh,
+    images_first,
+    innermost,
+    outermost,
+    pipelined,
+    run,
+    straight,
+)
 from faltung.layers.problem import Conv
 from faltung.layers.recording import do, unrecorded
 from faltung.windows import Phase
@@ -72,7 +80,7 @@ class Order:
     offsets : array of int32
         Of each tap of each channel, in the order of its places.
     step, group : int
-        How far the weights of two outputs lie apart, and those of two groups.
+        How far the weights of two outputs lie apart, and how much farther those of two groups.
     """
 
     offsets: Array
@@ -239,7 +247,7 @@ def forward_order(problem: Conv) -> Order:
     """Return where a layer's sums find their weights: the channels innermost, as in its places."""
     taps, each = math.prod(problem.k_shape[2:]), problem.k_shape[1]
     offsets = table([range(taps), [taps * channel for channel in range(each)]])
-    return Order(offsets, taps * each, problem.outputs // problem.groups * taps * each)
+    return Order(offsets, taps * each, 0)
 
 
 @lru_cache(maxsize=1024)
@@ -251,7 +259,7 @@ def backward_order(problem: Conv, taps: tuple[tuple[int, ...], ...]) -> Order:
     steps = [math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))]
     along = [[step * tap for tap in some] for step, some in zip(steps, taps, strict=True)]
     offsets = table([*along, [area * each * output for output in range(of_group)]])
-    return Order(offsets, area, of_group * each * area)
+    return Order(offsets, area, (of_group - 1) * each * area)
 
 
 def table(offsets: Sequence[Sequence[int]]) -> Array:
@@ -293,14 +301,16 @@ def products(
     ``end`` says what becomes of them: see ``pipelines/products.py``.
     """
     each = tile(outputs // groups, groups, places.width // vector(x.dtype))
-    tiles = -(-outputs // groups // each)
+    parts, tiles = groups, -(-outputs // groups // each)
+    if groups == 1 and places.rows.size < PARTS:
+        parts, tiles = shared(tiles)
     if bias is None:
         bias = zeros(outputs, x.dtype)
     width = max(places.width, vector(x.dtype))
-    out = fresh((groups, tiles, each, places.rows.size, width), x.dtype)
-    numbers = (
-        places.run, places.group, order.step, order.group, outputs // groups, each, width, end,
-    )  # fmt: skip
+    out = fresh((parts, tiles, each, places.rows.size, width), x.dtype)
+    channels = outputs // groups if groups > 1 else tiles * each
+    apart = (places.group, order.step, order.group) if groups > 1 else (0, order.step, 0)
+    numbers = (places.run, *apart, channels, each, width, end)
     inputs = [
         x.reshape(-1), bias if gate is None else gate.reshape(-1), straight(k).reshape(-1), bias,
         places.taps, places.rows, order.offsets, places.spans,
@@ -308,6 +318,13 @@ def products(
     run("products", inputs, numbers, [out], out.size * order.offsets.size)
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
     return sums if width == places.width else straight(sums[..., : places.width])
+
+
+@lru_cache(maxsize=1024)
+def shared(tiles: int) -> tuple[int, int]:
+    """Return into how many parts, of how many tiles, to cut tiles: few are computed in vain."""
+    each = min(range(1, tiles + 1), key=lambda n: (max(-(-tiles // n), PARTS), -(-tiles // n) * n))
+    return -(-tiles // each), each
 
 
 @lru_cache(maxsize=64)
@@ -525,6 +542,8 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     """Return the gradient of a layer's kernels."""
+    if not problem.windows and problem.groups == 1 and problem.channels >= vector(x.dtype):
+        return dense_weight_gradient(problem, x, dy)
     places = forward_places(problem)
     source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)
     slack = -places.width % vector(x.dtype)
@@ -536,3 +555,23 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     outputs, channels, *taps = problem.k_shape
     laid = sums.reshape(outputs, *taps, channels)
     return laid.transpose(0, -1, *range(1, laid.ndim - 1))
+
+
+def dense_weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
+    """Return it where there is no space: few images leave the sums over them short.
+
+    They are products too, of the gradient with the features of an image, the images being taps.
+    """
+    images, channels, outputs = problem.images, problem.channels, problem.outputs
+    places, order = dense_places(images, channels)
+    laid, weights = images_first(x).reshape(-1), innermost(dy)
+    return products(places, order, laid, weights, None, outputs, 1).reshape(outputs, channels)
+
+
+@lru_cache(maxsize=1024)
+def dense_places(images: int, channels: int) -> tuple[Places, Order]:
+    """Return where those products find the features, and the gradient."""
+    taps, rows = channels * np.arange(images, dtype=np.int32), np.zeros(1, np.int32)
+    spans = np.array([[0, images, 0, 1]], np.int32)
+    order = Order(np.arange(images, dtype=np.int32), images, 0)
+    return Places(taps, rows, spans, images, 0, channels), order

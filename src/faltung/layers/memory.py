@@ -41,29 +41,31 @@ def innermost(x: Array) -> Array:
     True
     """
     turned = x.transpose(*range(1, x.ndim), 0)
-    if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or not _turns(x):
         return straight(turned)
+    return _turned(x.reshape(x.shape[0], -1)).reshape(turned.shape)
+
+
+def images_first(x: Array) -> Array:
+    """Return an array (images, ...) as one that is contiguous: no copy where it lies so."""
+    laid = x.transpose(*range(1, x.ndim), 0)
+    if x.flags.c_contiguous or not laid.flags.c_contiguous or not _turns(x):
+        return straight(x)
+    return _turned(laid.reshape(-1, x.shape[0])).reshape(x.shape)
+
+
+def _turns(x: Array) -> bool:
+    """Whether turning an array is left to the compiled pipeline."""
     name = x.dtype.name
-    if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
-        return straight(turned)
-    out = fresh(turned.shape, x.dtype)
-    do(_turn, _turning(x.shape[0], x.size // x.shape[0], name), x, out)
+    known = (name, name, name) in native.variants("transpose")
+    return known and x.size >= TURNED and x.nbytes < 2**31
+
+
+def _turned(x: Array) -> Array:
+    """Return a contiguous array's transpose, contiguous."""
+    out = fresh(x.shape[::-1], x.dtype)
+    run("transpose", [x[None]], (), [out[None]], x.size)
     return out
-
-
-@lru_cache(maxsize=64)
-def _turning(images: int, each: int, name: str) -> native.Call:
-    """Return the prepared call that lays images innermost."""
-    size = images * each
-    form = native.Form(
-        (each, images, 1), (1, each, size), (1, 1, 1),
-        (images, each, 1), (1, images, size), (1, 1, 1), (1, 1, 1),
-    )  # fmt: skip
-    return native.Call("transpose", (name, name, name), form, [], [], size)
-
-
-def _turn(call: native.Call, x: Array, out: Array) -> None:
-    call(native.address(x), native.address(out), native.get_workers())
 
 
 def straight(x: Array) -> Array:
