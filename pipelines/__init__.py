@@ -18,11 +18,12 @@ def families() -> dict[str, ModuleType]:
         separable,
         sparse,
         sums,
+        training,
         transpose,
         weights,
         winograd,
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, winograd)
+    modules = (*operator, products, weights, pooling, norms, winograd, training)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

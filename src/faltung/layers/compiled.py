@@ -136,7 +136,7 @@ def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: 
     taps = table(offsets)
     if np.array_equal(rows, width * np.arange(rows.size)):
         samples = width * rows.size
-        width = max(d for d in range(1, min(samples, max(width, ROW)) + 1) if samples % d == 0)
+        width = max_divisor(samples, max(width, ROW))
         rows = np.arange(0, samples, width, dtype=np.int32)
     spans = np.zeros((rows.size, 4), np.int32)
     spans[:, 1], spans[:, 3] = taps.size, 1
@@ -504,20 +504,13 @@ def gated(dx: Array, gate: Array) -> Array:
 # ---- the gradient of the weights ---------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
-def blocks(rows: int, width: int) -> int:
-    """Return how many rows one partial sum takes: they divide the rows."""
-    most = max(1, BLOCK // width)
-    return max(d for d in range(1, min(most, rows) + 1) if rows % d == 0)
-
-
 def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     """Return the sums (outputs, taps) over rows of a padded input times a gradient.
 
     ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
     """
     outputs, rows, width = dy.shape
-    each = blocks(rows, width)
+    each = max_divisor(rows, max(1, BLOCK // width))  # rows of a partial sum
     # one group's outputs are cut into parts that see the same input, for threads to share
     parts = max(
         d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
@@ -575,3 +568,24 @@ def dense_places(images: int, channels: int) -> tuple[Places, Order]:
     spans = np.array([[0, images, 0, 1]], np.int32)
     order = Order(np.arange(images, dtype=np.int32), images, 0)
     return Places(taps, rows, spans, images, 0, channels), order
+
+
+# ---- the gradient of a bias --------------------------------------------------------------------
+
+
+def summed(x: Array) -> bool:
+    """Whether the pipelines sum channels: rows of whole vectors."""
+    return pipelined(x.dtype) and x.size > 0 and x.shape[1] % vector(x.dtype) == 0
+
+
+def channel_sums(x: Array, out: Array) -> None:
+    """Put the sum of each row of an array (channels, samples) into another."""
+    each = vector(x.dtype)
+    block = each * max_divisor(x.shape[1] // each, ROW // each)
+    run("training", [x.reshape(len(x), -1, block)], (), [out], x.size, "sums")
+
+
+@lru_cache(maxsize=1024)
+def max_divisor(n: int, most: int) -> int:
+    """Return the greatest divisor of a number that is not above another."""
+    return max(d for d in range(1, min(n, most) + 1) if n % d == 0)

@@ -12,6 +12,7 @@ from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
+from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 
@@ -67,6 +68,7 @@ class Graph:
         self.notes: dict[str, str] = {}
         self._ready = False
         self._fused = False
+        self._flat: Flat | None = None
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
 
     # ---- building ------------------------------------------------------------------------------
@@ -124,6 +126,7 @@ class Graph:
             for number in range(1, len(self.nodes) + 1):
                 self._draw(number)
             self._ready = True
+            self.flat()
         if not self._fused:
             self._fuse()
             self._last = [max(found, default=0) for found in self.users()]
@@ -258,6 +261,14 @@ class Graph:
         self.prepare()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.parameters.items()}
 
+    def flat(self) -> Flat:
+        """Return the parameters as views of two arrays, which they become if they are not."""
+        self.prepare()
+        layers = [node.layer for node in self.nodes]
+        if self._flat is None or not self._flat.holds(layers):
+            self._flat = Flat(layers, self.dtype)
+        return self._flat
+
     def gradients(self) -> dict[str, Array]:
         """Return the gradients, under the parameters' names."""
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.gradients.items()}
@@ -294,6 +305,7 @@ class Graph:
         for node, parameters, state in zip(self.nodes, found[::2], found[1::2], strict=True):
             node.layer.parameters, node.layer.state = parameters, state
         self._ready = True  # nothing is left to draw
+        self.flat()
 
     def count(self) -> int:
         """Return the number of parameters; nothing is drawn for that."""

@@ -1,64 +1,59 @@
-"""What a training does with its network in every step: forward, back, and down the gradient."""
+"""What a training does with its network in every step: batch, forward, back, down the gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
+from faltung import native
 from faltung.dtypes import Array
-from faltung.layers.recording import Tape, do, recording
-from faltung.nn.layer import Layer, Mode
+from faltung.layers.memory import innermost, outermost, pipelined
+from faltung.layers.recording import Tape, recording
+from faltung.nn.flat import Flat
+from faltung.nn.layer import Mode
 from faltung.nn.network import Graph
-from faltung.nn.optimisers import Optimiser
+from faltung.nn.optimisers import SGD, Optimiser
+
+MOST = 2**31 - 1  # bytes of an array that the pipelines count
 
 
-class Flat:
-    """All the parameters of a network in two arrays, and their gradients in two like them.
+class Descent:
+    """An optimiser's steps on flat parameters: its ``step``, or the same in one compiled pass."""
 
-    An optimiser takes them as two parameters: ``weights``, which have several axes and decay, and
-    ``biases``. Each layer's parameters become views of them, with the numbers they had.
-    """
+    def __init__(self, optimiser: Optimiser, flat: Flat, state: dict[str, Array]) -> None:
+        self.optimiser, self.flat, self.state = optimiser, flat, state
+        self.calls: list[tuple[native.Bound, Array, bool]] = []
+        dtype = flat.parameters["weights"].dtype
+        if not pipelined(dtype) or any(w.nbytes > MOST for w in flat.parameters.values()):
+            return
+        part, moments = ("sgd", ("",)) if isinstance(optimiser, SGD) else ("adam", (".1", ".2"))
+        for name, w in flat.parameters.items():
+            if not w.size:
+                continue
+            kept = [state.setdefault(name + which, np.zeros_like(w)) for which in moments]
+            settings = np.array(optimiser.settings(1, 0.0, w.ndim > 1), dtype)
+            arrays = [a.reshape(-1) for a in (w, flat.gradients[name], *kept)]
+            call = bound(part, [*arrays, settings], [arrays[0], *arrays[2:]], w.size)
+            self.calls.append((call, settings, w.ndim > 1))
 
-    def __init__(self, layers: Iterable[Layer], dtype: np.dtype[np.generic]) -> None:
-        self.places = [(layer, key) for layer in layers for key in layer.parameters]
-        self.parameters: dict[str, Array] = {}
-        self.gradients: dict[str, Array] = {}
-        self.views: list[Array] = []
-        self.slots: list[Array] = []
-        many = [layer.parameters[key].ndim > 1 for layer, key in self.places]
-        for name, wanted in (("weights", True), ("biases", False)):
-            sizes = [
-                layer.parameters[key].size
-                for (layer, key), several in zip(self.places, many, strict=True)
-                if several == wanted
-            ]
-            shape = (1, sum(sizes)) if wanted else (sum(sizes),)
-            self.parameters[name] = np.empty(shape, dtype)
-            self.gradients[name] = np.zeros(shape, dtype)
-        used = dict.fromkeys(self.parameters, 0)
-        for (layer, key), several in zip(self.places, many, strict=True):
-            name, array = "weights" if several else "biases", layer.parameters[key]
-            part = slice(used[name], used[name] + array.size)
-            used[name] += array.size
-            view = self.parameters[name].reshape(-1)[part].reshape(array.shape)
-            np.copyto(view, array)
-            layer.parameters[key] = view
-            self.views.append(view)
-            self.slots.append(self.gradients[name].reshape(-1)[part].reshape(array.shape))
+    def step(self, number: int, factor: float) -> None:
+        """Change the parameters in place: see the optimiser's ``step``."""
+        if not self.calls:
+            self.optimiser.step(
+                self.flat.parameters, self.flat.gradients, self.state, number, factor
+            )
+        for call, settings, decays in self.calls:
+            settings[:] = self.optimiser.settings(number, factor, decays)
+            call()
 
-    @property
-    def whole(self) -> bool:
-        """Whether the layers' parameters are still the views."""
-        return all(
-            layer.parameters.get(key) is view
-            for (layer, key), view in zip(self.places, self.views, strict=True)
-        )
 
-    def gather(self) -> None:
-        """Take the gradients that the layers hold."""
-        for (layer, key), slot in zip(self.places, self.slots, strict=True):
-            do(np.copyto, slot, layer.gradients[key])
+def bound(part: str, inputs: Sequence[Array], outputs: Sequence[Array], work: int) -> native.Bound:
+    """Return a call of a part of ``pipelines/training.py``, which has not been made."""
+    name = inputs[0].dtype.name
+    shapes, found = (tuple((a.dtype.name, a.shape) for a in arrays) for arrays in (inputs, outputs))
+    shaped = native.Shaped("training", (name, part, name), shapes, found, (), work)
+    return shaped.on(inputs, outputs)
 
 
 class Steps:
@@ -68,21 +63,36 @@ class Steps:
     recorded are calls on the arrays of that batch, so the parameters must stay where they are.
     """
 
-    def __init__(self, network: Graph, images: int) -> None:
+    def __init__(
+        self, network: Graph, images: int, optimiser: Optimiser, state: dict[str, Array]
+    ) -> None:
         self.network = network
-        self.flat = Flat((node.layer for node in network.nodes), network.dtype)
-        self.x = np.empty((images, *network.input_shape), network.dtype)
+        self.flat = network.flat()
+        self.descent = Descent(optimiser, self.flat, state)
+        self.laid = np.empty((*network.input_shape, images), network.dtype)
+        self.x = outermost(self.laid)
         self.records = all(node.layer.recordable for node in network.nodes)
         self.out, self.dy = self.x, self.x
         self.there: Tape | None = None
         self.back: Tape | None = None
         self.played = False
+        self.whole: Array | None = None
+        self.gather: native.Bound | None = None
+        self.picked = np.zeros(images, np.int32)
 
     def batch(self, x: Array, picked: Array) -> Array:
-        """Return the images of a batch."""
-        if len(picked) != len(self.x) or x.dtype != self.x.dtype:
+        """Return the images of a batch, innermost in memory."""
+        if x is not self.whole:
+            self.whole, self.gather = x, None
+            if pipelined(x.dtype) and x.flags.c_contiguous and x.nbytes < MOST:
+                rows = x.reshape(len(x), -1)
+                laid = self.laid.reshape(-1, len(self.x))
+                self.gather = bound("gather", [rows, self.picked], [laid], laid.size)
+        if self.gather is None or len(picked) != len(self.x):
             return np.asarray(x[picked])
-        return x.take(picked, axis=0, out=self.x, mode="clip")  # the others copy once more
+        self.picked[:] = picked
+        self.gather()
+        return self.x
 
     def forward(self, x: Array, mode: Mode) -> Array:
         """Return the network's output."""
@@ -90,7 +100,7 @@ class Steps:
         if not self.played:
             return self.network.forward(x, mode)
         if x is not self.x:
-            np.copyto(self.x, x)
+            np.copyto(self.laid, innermost(x))
         if self.there is not None and self.back is not None:
             self.there.play()
             return self.out
@@ -115,9 +125,3 @@ class Steps:
             self.network.backward(self.dy)
             self.flat.gather()
         self.records = not self.back.refused
-
-    def descend(
-        self, optimiser: Optimiser, state: dict[str, Array], number: int, factor: float
-    ) -> None:
-        """Change the parameters in place."""
-        optimiser.step(self.flat.parameters, self.flat.gradients, state, number, factor)

@@ -190,13 +190,14 @@ class Trainer:
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
-        self._steps = Steps(self.network, min(self.batch, len(x)))
+        images = min(self.batch, len(x))
+        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
         with self._bar(batches) as shown:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                images = self._steps.batch(x, picked)
-                loss, hits = self._step(images, y[picked], weights, factor)
+                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
+                loss, hits = self._step(batch, y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -233,7 +234,7 @@ class Trainer:
             raise FloatingPointError(self._diagnosis(x, mode, loss))
         steps.backward(dy)
         run.steps += 1
-        steps.descend(self.optimiser, self._state, run.steps, factor)
+        steps.descent.step(run.steps, factor)
         return loss, self._hits(out, y)
 
     def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
