@@ -29,7 +29,7 @@ LEVELS = ("avx512", "avx2")
 RELU, GATE = 1, 2
 
 # Output channels of a register tile, and its vectors where there are 32 registers and 16.
-TILES = {8: (3, 1), 6: (4, 2), 4: (6, 3), 2: (8, 4), 1: (8, 8)}
+TILES = {8: (2, 1), 6: (4, 2), 4: (6, 3), 2: (8, 4), 1: (8, 8)}
 
 
 def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:

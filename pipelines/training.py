@@ -76,8 +76,8 @@ def gather(kind: hl.Type) -> Made:
     fits = (result.dim(0).extent() >= SIDE) & (result.dim(1).extent() >= SIDE)
     for stage, side in ((out.specialize(fits), SIDE), (out, 1)):
         tail = hl.TailStrategy.ShiftInwards if side > 1 else hl.TailStrategy.Auto
-        stage.tile(n, f, ni, fi, side, side, tail)
-        shared(stage, f, (result.dim(1).extent() + side - 1) // side, tasks)
+        stage.tile(n, f, ni, fi, side, side, tail).reorder(ni, fi, f, n)
+        shared(stage, n, (result.dim(0).extent() + side - 1) // side, tasks)
         if side > 1:
             stage.vectorize(ni).unroll(fi)
     return out, [whole, picked, tasks]
