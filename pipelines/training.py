@@ -1,6 +1,9 @@
 """What a training step does besides its layers: batches, sums for biases, and the descent.
 
 ``gather``  images picked by number, as an array with the images innermost
+``entropy`` the cross entropy of logits: its gradient by class, and behind those, of each image the
+            loss (NaN where a logit is none or infinite above) and whether its class has the
+            greatest logit, the first of equal ones
 ``sums``    of the samples of each channel: blocks in vectors, their totals in float64
 ``sgd``     gradient descent with momentum, in place: ``settings`` are rate, momentum, decay, and
             whether Nesterov's form is asked for
@@ -35,6 +38,7 @@ class Part:
 
 PARTS = ("gather", "sums", "sgd", "adam")
 VARIANTS = tuple(Part(dtype, part) for dtype in ("float32", "float64") for part in PARTS)
+VARIANTS += (Part("float32", "entropy"),)  # exponentials in vectors are those of float32
 LEVELS = ("avx512", "avx2")
 ROWS = 4  # vectors that are summed apart
 SIDE = 16  # of the tiles that are turned
@@ -46,6 +50,8 @@ def build(variant: Part, level: Level) -> Made:
     vec = level.vector_bits // kind.bits()
     if variant.part == "gather":
         return gather(kind)
+    if variant.part == "entropy":
+        return entropy(kind, vec)
     return sums(kind, vec) if variant.part == "sums" else descent(variant.part, kind, vec)
 
 
@@ -81,6 +87,53 @@ def gather(kind: hl.Type) -> Made:
         if side > 1:
             stage.vectorize(ni).unroll(fi)
     return out, [whole, picked, tasks]
+
+
+def entropy(kind: hl.Type, vec: int) -> Made:
+    """Return gradients and losses of images (innermost) and what was hit."""
+    n, c = hl.Var("n"), hl.Var("c")
+    logits, labels = hl.ImageParam(kind, 2, "logits"), hl.ImageParam(hl.Int(32), 1, "labels")
+    tasks, out = hl.Param(hl.Int(32), "tasks"), hl.Func("training")
+    top, first, bad, total, power = (
+        hl.Func(name) for name in ("top", "first", "bad", "total", "power")
+    )
+    images, classes = logits.dim(0).extent(), logits.dim(1).extent()
+    over = hl.RDom([(0, classes)], "over")
+    each = logits[n, over[0]]
+    lost = hl.is_nan(hl.strict_float(each)) | hl.is_inf(hl.strict_float(each)) & (each > 0)
+    low = hl.cast(kind, hl.f32(float("-inf")))
+    top[n] = low
+    top[n] = hl.max(top[n], each)
+    bad[n] = hl.select(top[n] > low, 0, 1)
+    bad[n] = hl.select(lost, 1, bad[n])
+    first[n] = classes
+    first[n] = hl.min(first[n], hl.select(each == top[n], over[0], classes))
+    power[n, c] = hl.exp(logits[n, c] - top[n])
+    total[n] = hl.cast(kind, 0)
+    total[n] += power[n, over[0]]
+    label = hl.unsafe_promise_clamped(labels[n], 0, classes - 1)
+    off = hl.log(total[n]) - (logits[n, label] - top[n])
+    loss = hl.select(bad[n] != 0, hl.cast(kind, hl.f32(float("nan"))), off)
+    hit = hl.select(first[n] == labels[n], hl.cast(kind, 1), hl.cast(kind, 0))
+    share = hl.cast(kind, 1) / images
+    inside = power[n, hl.min(c, classes - 1)] * (share / total[n])
+    gradient = inside - hl.select(c == labels[n], share, hl.cast(kind, 0))
+    out[n, c] = hl.select(c < classes, gradient, hl.select(c == classes, loss, hit))
+
+    result = out.output_buffer()
+    plain(logits, labels, result)
+    no, ni = hl.Var("no"), hl.Var("ni")
+    wide = result.dim(0).extent() >= vec
+    for stage, lanes in ((out.specialize(wide), vec), (out, 1)):
+        tail = hl.TailStrategy.ShiftInwards if lanes > 1 else hl.TailStrategy.Auto
+        stage.split(n, no, ni, lanes, tail).reorder(ni, c, no)
+        if lanes > 1:
+            stage.vectorize(ni)
+    for func in (top, bad, first, total, power):
+        func.compute_at(out, no).specialize(wide).vectorize(n, vec)
+        if func is not power:
+            func.update(0).reorder(n, over[0]).specialize(wide).vectorize(n, vec)
+    return out, [logits, labels, tasks]
 
 
 def sums(kind: hl.Type, vec: int) -> Made:

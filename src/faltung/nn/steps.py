@@ -56,6 +56,30 @@ def bound(part: str, inputs: Sequence[Array], outputs: Sequence[Array], work: in
     return shaped.on(inputs, outputs)
 
 
+class Entropy:
+    """The cross entropy of a batch's logits in one pass, with labels that all count the same."""
+
+    def __init__(self, logits: Array) -> None:
+        laid = innermost(logits)
+        self.labels = np.zeros(len(logits), np.int32)
+        self.out = np.empty((len(laid) + 2, len(logits)), logits.dtype)
+        self.dy = outermost(self.out[:-2])
+        self.call = bound("entropy", [laid, self.labels], [self.out], laid.size)
+
+    def __call__(self, labels: Array) -> tuple[float, int]:
+        """Return the mean loss and how many labels were hit; the gradient is ``dy``."""
+        self.labels[:] = labels
+        self.call()
+        loss, hits = self.out[-2:].sum(axis=1, dtype=np.float64).tolist()
+        return loss / len(self.labels), int(hits)
+
+    @staticmethod
+    def takes(logits: Array) -> bool:
+        """Whether it takes logits, as they lie."""
+        laid = logits.ndim == 2 and logits.T.flags.c_contiguous
+        return laid and ("float32", "entropy", "float32") in native.variants("training")
+
+
 class Steps:
     """The two ways through a network in training, for batches of so many images.
 
@@ -75,6 +99,7 @@ class Steps:
         self.out, self.dy = self.x, self.x
         self.there: Tape | None = None
         self.back: Tape | None = None
+        self.entropy: Entropy | None = None
         self.played = False
         self.whole: Array | None = None
         self.gather: native.Bound | None = None
@@ -87,7 +112,7 @@ class Steps:
             if pipelined(x.dtype) and x.flags.c_contiguous and x.nbytes < MOST:
                 rows = x.reshape(len(x), -1)
                 laid = self.laid.reshape(-1, len(self.x))
-                self.gather = bound("gather", [rows, self.picked], [laid], laid.size)
+                self.gather = bound("gather", [rows, self.picked], [laid], 8 * laid.size)
         if self.gather is None or len(picked) != len(self.x):
             return np.asarray(x[picked])
         self.picked[:] = picked
@@ -107,9 +132,17 @@ class Steps:
         with recording() as self.there:
             self.out = self.network.forward(self.x, mode)
         self.back = None
-        self.dy = np.empty_like(self.out)
+        if self.out.dtype == np.float32 and Entropy.takes(self.out):
+            self.entropy = Entropy(self.out)
+        self.dy = np.empty_like(self.out) if self.entropy is None else self.entropy.dy
         self.records = not self.there.refused
         return self.out
+
+    def cross_entropy(self, labels: Array) -> tuple[float, int, Array] | None:
+        """Return loss, hits and gradient of the last output, where that is one compiled pass."""
+        if self.entropy is None or not self.played:
+            return None
+        return *self.entropy(labels), self.dy
 
     def backward(self, dy: Array) -> None:
         """Have the gradients of all parameters in the flat ones."""
@@ -117,7 +150,8 @@ class Steps:
             self.network.backward(dy)
             self.flat.gather()
             return
-        np.copyto(self.dy, dy)
+        if dy is not self.dy:
+            np.copyto(self.dy, dy)
         if self.back is not None:
             self.back.play()
             return

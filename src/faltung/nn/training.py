@@ -229,20 +229,26 @@ class Trainer:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
         out = steps.forward(x, mode)
-        loss, dy = self._loss(out, y, weights)
+        loss, hits, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
             raise FloatingPointError(self._diagnosis(x, mode, loss))
         steps.backward(dy)
         run.steps += 1
         steps.descent.step(run.steps, factor)
-        return loss, self._hits(out, y)
+        return loss, hits
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-        if self.loss == "mean_squared_error":
-            return layers.mean_squared_error(out, y)
-        if weights is not None and not weights[y].sum() > 0:
-            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        if self._classes and weights is None and not self.smoothing:
+            told = self._steps.cross_entropy(y)
+            if told is not None:
+                return told
+        if not self._classes:
+            loss, dy = layers.mean_squared_error(out, y)
+        elif weights is not None and not weights[y].sum() > 0:
+            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        else:
+            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+        return loss, self._hits(out, y), dy
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
