@@ -171,8 +171,7 @@ def max_pool_gradient(
     arrays = [dy, where.astype(np.uint8, copy=False), dy if pooled is None else pooled]
     laid = [innermost(array) for array in arrays]
     if any(before or after for before, after in around):
-        unrecorded()
-        laid = [np.pad(array, ((0, 0), *around, (0, 0))) for array in laid]
+        laid = [_amid_zeros(array, ((0, 0), *around, (0, 0))) for array in laid]
     images = dy.shape[0]
     out = fresh((dy.shape[1], *space, images), dy.dtype)
     across, down = _pair(found)
@@ -184,6 +183,14 @@ def max_pool_gradient(
     source, *more = (_four(array, images) for array in laid)
     _run(source, more, numbers, (_four(out, images),), "back")
     return outermost(out)
+
+
+def _amid_zeros(x: Array, around: Sequence[tuple[int, int]]) -> Array:
+    """Return an array with so many zeros before and after it along each axis."""
+    out = np.zeros([n + sum(ends) for n, ends in zip(x.shape, around, strict=True)], x.dtype)
+    inside = zip(x.shape, around, strict=True)
+    do(np.copyto, out[tuple(slice(before, before + n) for n, (before, _) in inside)], x)
+    return out
 
 
 def _has_pipeline(x: Array, found: Sequence[Window]) -> bool:
