@@ -323,6 +323,7 @@ def _enough(loaded: Library, threads: int) -> None:
 # ---- the pipeline call -----------------------------------------------------------------------
 
 SERIAL_WORK = 200_000  # multiply-adds below which waking threads costs more than it gains
+TASK_WORK = 200_000  # those of a task at least, where there are tasks enough for all threads
 
 
 @dataclass(frozen=True)
@@ -433,6 +434,7 @@ class Shaped:
         self.inputs = [contiguous_template(*each) for each in inputs]
         self.outputs = [contiguous_template(*each) for each in outputs]
         self.numbers, self.serial = numbers, work < SERIAL_WORK
+        self.tasks = work // TASK_WORK
 
     def on(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Bound:
         """Return the call on arrays of those dtypes and shapes."""
@@ -454,8 +456,8 @@ class Bound:
         with _threads.lock:  # see _guarded
             if tasks > 1:
                 _enough(shaped.loaded, threads)
-                if threads >= _shared.pool:
-                    tasks *= 8
+                if threads >= _shared.pool:  # smaller tasks even out cores of unequal speed
+                    tasks = max(tasks, min(8 * tasks, shaped.tasks))
             code = shaped.function(*self.sources, *shaped.numbers, tasks, *self.targets)
         if code:
             _fail(shaped.loaded, shaped.name, code)

@@ -35,7 +35,7 @@ from faltung.windows import Phase
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
 BLOCK = 8192  # samples of a row that one partial sum of the weights' gradient takes, or about so
 ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
-PARTS = 8  # that the outputs are cut into at most
+PARTS = 8  # that the weights' outputs are cut into at most, and rows that threads share
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
     512: {8: (1.0, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
@@ -303,7 +303,7 @@ def products(
     each = tile(outputs // groups, groups, places.width // vector(x.dtype))
     parts, tiles = groups, -(-outputs // groups // each)
     if groups == 1 and places.rows.size < PARTS:
-        parts, tiles = shared(tiles)
+        parts, tiles = tiles, 1  # threads share tiles where there are few rows
     if bias is None:
         bias = zeros(outputs, x.dtype)
     width = max(places.width, vector(x.dtype))
@@ -318,13 +318,6 @@ def products(
     run("products", inputs, numbers, [out], out.size * order.offsets.size)
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
     return sums if width == places.width else straight(sums[..., : places.width])
-
-
-@lru_cache(maxsize=1024)
-def shared(tiles: int) -> tuple[int, int]:
-    """Return into how many parts, of how many tiles, to cut tiles: few are computed in vain."""
-    each = min(range(1, tiles + 1), key=lambda n: (max(-(-tiles // n), PARTS), -(-tiles // n) * n))
-    return -(-tiles // each), each
 
 
 @lru_cache(maxsize=64)
