@@ -9,8 +9,8 @@ Three first layers are shown, all of their kernels:
 A score says little without what chance reaches, since there are many named kernels and few taps:
 the scores of normally distributed random kernels stand beside.
 
-Run it as ``python docs/learnt.py DATA``, or ``make learnt DATA=...``; DATA is a folder with the files
-of Fashion-MNIST. It needs matplotlib and scikit-image.
+Run it as ``python docs/learnt.py DATA``, or ``make learnt DATA=...``; DATA is a folder with the
+files of Fashion-MNIST. It needs matplotlib and scikit-image.
 """
 
 from __future__ import annotations
