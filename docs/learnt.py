@@ -67,8 +67,8 @@ def edges() -> Layer:
         [nn.Conv(COLUMNS, 3, bias=False), nn.ReLU(), nn.Conv(1, 1)], x.shape[1:]
     )
     trainer = nn.Trainer(
-        network, optimiser=nn.Adam(0.01), schedule=nn.OneCycle(), loss="mean_squared_error",
-        epochs=30, batch=32,
+        network, optimiser=nn.adamw(0.02, 0.3), schedule=nn.OneCycle(), loss="mean_squared_error",
+        epochs=60, batch=32,
     )  # fmt: skip
     loss = trainer.fit(x, y)[-1].loss
     explained = 1 - loss / float(y.var())
