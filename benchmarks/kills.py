@@ -107,7 +107,7 @@ def race(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     print(f"no kill: {seconds:.1f} s, of which {importing:.1f} s until the first checkpoint, "
           f"{steps(folder / 'state-whole')} steps, {digest(whole)}")  # fmt: skip
     rng = np.random.default_rng(asked.seed)
-    kills = []
+    kills: list[dict[str, Any]] = []
     while len(kills) < asked.kills:
         threads = len(kills) % 3 + 1
         child = begun(asked, state, killed, threads)

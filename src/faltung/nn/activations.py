@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class LeakyReLU(Layer):
 
     slope: float = 0.01
 
-    rules = {"slope": "a number above 0"}
+    rules: ClassVar[dict[str, str]] = {"slope": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples."""
@@ -72,7 +73,7 @@ class ELU(Layer):
 
     alpha: float = 1.0
 
-    rules = {"alpha": "a number above 0"}
+    rules: ClassVar[dict[str, str]] = {"alpha": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples."""
@@ -187,7 +188,7 @@ class Dropout(Layer):
 
     rate: float = 0.5
 
-    rules = {"rate": "from 0 to less than 1"}
+    rules: ClassVar[dict[str, str]] = {"rate": "from 0 to less than 1"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples, of which a part is 0 while training."""

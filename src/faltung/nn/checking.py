@@ -1,4 +1,4 @@
-"""Checks of what networks and trainings are given: errors say what was given and what is allowed."""
+"""Checks of what is given to networks and trainings: what it was, what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from faltung.dtypes import Array
 
+LONGEST = 80  # letters of a value in an error
 RULES: dict[str, Callable[[float], bool]] = {
     "a number": math.isfinite,
     "a number above 0": lambda value: 0 < value < math.inf,
@@ -18,6 +19,12 @@ RULES: dict[str, Callable[[float], bool]] = {
     "from 0 to less than 1": lambda value: 0 <= value < 1,
     "seconds, 0 or above": lambda value: value >= 0,  # infinity is never
 }
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: on one line, and not all of an array."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def number(name: str, value: Any, rule: str = "a number") -> float:
@@ -31,7 +38,7 @@ def number(name: str, value: Any, rule: str = "a number") -> float:
     """
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not real or not RULES[rule](value):
-        raise ValueError(f"{name}={value!r} must be {rule}.")
+        raise ValueError(f"{name}={shown(value)} must be {rule}.")
     return float(value)
 
 
@@ -45,7 +52,7 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
     known = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
     if not known or (least is not None and value < least):
         above = "" if least is None else f", {least} or above"
-        raise ValueError(f"{name}={value!r} must be an int{above}.")
+        raise ValueError(f"{name}={shown(value)} must be an int{above}.")
     return int(value)
 
 
@@ -57,7 +64,7 @@ def flag(name: str, value: Any) -> bool:
     ValueError: bias='no' must be True or False.
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name}={value!r} must be True or False.")
+        raise ValueError(f"{name}={shown(value)} must be True or False.")
     return bool(value)
 
 

@@ -106,7 +106,9 @@ class Conv(Layer):
         given = self.connections
         if given is None:
             return
-        lists = isinstance(given, (list, tuple)) and all(isinstance(c, (list, tuple)) for c in given)
+        lists = isinstance(given, (list, tuple)) and all(
+            isinstance(c, (list, tuple)) for c in given
+        )
         if not lists or len(given) != self.outputs:
             raise ValueError(f"connections must be a list of channels for each of {self.outputs}.")
         for channel in (whole("connections", c, 0) for channels in given for c in channels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
 
     takes_relu = True
-    rules = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
+    rules: ClassVar[dict[str, str]] = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the input's shape."""
@@ -81,7 +82,7 @@ class LayerNorm(Layer):
 
     epsilon: float = 1e-5
 
-    rules = {"epsilon": "a number, 0 or above"}
+    rules: ClassVar[dict[str, str]] = {"epsilon": "a number, 0 or above"}
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         """Return one window over all, by the moments."""
@@ -122,7 +123,7 @@ class Standardise(Layer):
     mean: float = 0.0
     deviation: float = 1.0
 
-    rules = {"deviation": "a number above 0"}
+    rules: ClassVar[dict[str, str]] = {"deviation": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the standardised samples."""
