@@ -60,8 +60,8 @@ class Augment:
         count, _, rows, columns = x.shape
         if max(self.shift, self.cutout) > max(rows, columns):
             raise ValueError(
-                f"shift={self.shift} and cutout={self.cutout} must be no more than the longer side "
-                f"of images of {rows} x {columns}."
+                f"a shift of {self.shift} and a cutout of {self.cutout} must be no more than the "
+                f"longer side of images of {rows} x {columns}."
             )
         move: Array = rng.integers(-self.shift, self.shift + 1, (2, count))
         mirrored: Array = np.asarray(rng.random(count) < (0.5 if self.flip else 0.0))

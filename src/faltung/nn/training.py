@@ -244,9 +244,10 @@ class Trainer:
         if self.told is not None:
             self.told(run.history[-1])
         if self._bad():
-            raise FloatingPointError(self._diagnosis(x[:0], INFERENCE, "parameters are no numbers"))
+            told = f"parameters are no numbers at the end of epoch {run.epoch + 1}"
+            raise FloatingPointError(self._diagnosis(x[:0], INFERENCE, told))
         if held is not None and not math.isfinite(loss_held):
-            told = f"the loss held out is {loss_held}"
+            told = f"the loss held out is {loss_held} at the end of epoch {run.epoch + 1}"
             raise FloatingPointError(self._diagnosis(held[0], INFERENCE, told))
         run.epoch, run.batch, run.loss, run.hits = run.epoch + 1, 0, 0.0, 0
         if self.patience is not None:
@@ -264,7 +265,8 @@ class Trainer:
         out = self.network.forward(x, mode)
         loss, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
-            raise FloatingPointError(self._diagnosis(x, mode, f"the loss is {loss}"))
+            told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
+            raise FloatingPointError(self._diagnosis(x, mode, told))
         self.network.backward(dy)
         run.steps += 1
         self.optimiser.step(
@@ -376,15 +378,14 @@ class Trainer:
         Parameters turn bad on the way back, which begins at the last layer: the last bad one was
         the first.
         """
-        where = f"{told} in epoch {self._run.epoch + 1}, step {self._run.steps + 1}"
         advice = "The parameters are lost; use a lower rate, or load the last checkpoint."
         if bad := _last_bad(self.network.parameters()):
-            return f"{where}: it first appeared in {bad}, in the step before. {advice}"
+            return f"{told}: it first appeared in {bad}, in the step before. {advice}"
         for start in range(0, len(x), PART):
             for node, y in self.network.outputs(x[start : start + PART], mode):
                 if not finite(y):
-                    return f"{where}: it first appeared in the output of {node.name}. {advice}"
-        return f"{where}: it first appeared in {self._bad() or 'the loss'}. {advice}"
+                    return f"{told}: it first appeared in the output of {node.name}. {advice}"
+        return f"{told}: it first appeared in {self._bad() or 'the loss'}. {advice}"
 
     # ---- the bar -------------------------------------------------------------------------------
 
