@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from faltung.cli.common import Interrupted, printable
+from faltung.cli.common import Interrupted, fail, printable, say, speaking
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
     from faltung.nn import Augment, Graph
 
 MODELS = ("lenet5", "lenet5-1998", "small", "series", "alexnet")
+SHOWN = 10  # classes in an error
+PAIR = "give a part between 0 and 1, or a pair of images and labels"
+WORDS = {PAIR: "give a part between 0 and 1, or 0 for none"}
+RATES = {"adam": 3e-3, "sgd": 0.05}
 CHANGES = {"shift": int, "flip": bool, "rotate": float, "scale": float, "cutout": int}
 workers_option = click.option(
     "--workers", type=click.IntRange(1, 1024), help="Processors used; default all."
@@ -100,22 +105,31 @@ def train_command(
     from faltung.nn.optimisers import SCHEDULES
     from faltung.settings import workers as limited
 
+    check_output(output)
+    with speaking(WORDS):
+        kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
+        descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
+    changed = changes(augment)
     found = reading.load(data)
-    network = built(model, found, seed)
+    if len(found.classes) < 2:
+        raise click.ClickException(
+            f"{data} has one class, {found.classes[0]!r}; there is nothing to tell apart."
+        )
     checkpoint = output.with_name(output.name + ".checkpoint")
-    descent = nn.Adam(rate or 3e-3, decay=decay) if optimiser == "adam" else nn.SGD(
-        rate or 0.05, decay=decay
-    )  # fmt: skip
-    trainer = nn.Trainer(
-        network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
-        seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
-        augment=changes(augment), patience=patience, checkpoint=checkpoint, every=every,
-        progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
-        told=lambda epoch: click.echo(line(epoch)),
-    )  # fmt: skip
+    with speaking(WORDS):
+        network = built(model, found, seed)
+        trainer = nn.Trainer(
+            network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
+            seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
+            augment=changed, patience=patience, checkpoint=checkpoint, every=every,
+            progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+            told=lambda epoch: click.echo(line(epoch)),
+        )  # fmt: skip
+    if checkpoint.exists() and not resume:
+        say(f"{checkpoint} is there: --resume goes on from it; now it is written anew.", "note")
     click.echo(f"{len(found.y)} of {network.input_shape}, {len(found.classes)} classes; "
                f"{network.count():,} parameters")  # fmt: skip
-    with limited(workers) if workers else nullcontext():
+    with limited(workers) if workers else nullcontext(), speaking(WORDS):
         try:
             trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
         except FloatingPointError as error:
@@ -126,6 +140,24 @@ def train_command(
     nn.save(network, output)
     checkpoint.unlink(missing_ok=True)
     click.echo(printable(str(output)))
+
+
+def check_output(output: Path) -> None:
+    """Refuse, before any work, a model's name that cannot be written or is something else's."""
+    from faltung.files import check_writable
+    from faltung.nn import saving
+
+    if str(output) == "-":
+        raise click.UsageError("-o -: a model is a file, not a stream; give it a name.")
+    check_writable(output)
+    if output.exists():
+        texts: dict[str, str] = {}
+        with suppress(ValueError):
+            texts = saving.read(output)[1]
+        if "faltung.network" not in texts:
+            raise click.ClickException(
+                f"{output} is there and is no model; remove it, or give -o another name."
+            )
 
 
 def line(epoch: Any) -> str:
@@ -160,22 +192,25 @@ def changes(text: str | None) -> Augment | None:
     """Return what a text such as ``shift=2,flip`` asks for."""
     from faltung.nn import Augment
 
-    if not text:
+    if text is None:
         return None
     options: dict[str, Any] = {}
     for part in text.split(","):
         name, _, value = (each.strip() for each in part.partition("="))
         kind = CHANGES.get(name)
         try:
-            if kind is None or (kind is bool) == bool(value):
+            if kind is None or name in options or (kind is bool) == bool(value):
                 raise ValueError
             options[name] = kind(value) if value else True
         except ValueError:
             raise click.UsageError(
-                f"--augment {text}: {part!r} is unknown; say shift=2,flip,rotate=10,scale=0.1,"
-                "cutout=4 or some of these."
+                f"--augment {text}: {part!r} is unknown or there twice; say shift=2,flip,rotate=10,"
+                "scale=0.1,cutout=4 or some of these."
             ) from None
-    return Augment(**options)
+    try:
+        return Augment(**options)
+    except ValueError as error:
+        raise click.UsageError(f"--augment {text}: {error}") from None
 
 
 @click.command("evaluate")
@@ -200,7 +235,10 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     numbers = {name: number for number, name in enumerate(classes)}
     unknown = [name for name in found.classes if name not in numbers]
     if unknown:
-        raise click.ClickException(f"{data}: class {unknown[0]!r} is none of the model's.")
+        known = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
+        raise click.ClickException(
+            f"{data}: class {unknown[0]!r} is none of the model's, which are {known}."
+        )
     y = np.array([numbers[name] for name in found.classes])[found.y]
     table = confusion(run(network, found.x, workers).argmax(axis=1), y, len(classes))
     click.echo(printed(table, classes))
@@ -225,50 +263,79 @@ def printed(table: Any, classes: list[str]) -> str:
 
 
 def names(network: Graph) -> list[str]:
-    """Return the classes' names that a model was saved with."""
+    """Return the classes' names that a model was saved with, or their numbers."""
+    if len(network.output_shape) != 1:
+        raise click.ClickException(
+            f"the model's output is {network.output_shape} for an image; it must be (classes,)."
+        )
+    found: Any = None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(network.notes.get("classes", "[]"))
     count = network.output_shape[0]
-    found = json.loads(network.notes.get("classes", "[]"))
-    return [str(n) for n in found] if len(found) == count else [str(i) for i in range(count)]
+    known = isinstance(found, list) and all(isinstance(name, str) for name in found)
+    return list(found) if known and len(found) == count else [str(i) for i in range(count)]
 
 
 def run(network: Graph, x: Any, workers: int | None) -> Any:
     """Return a network's outputs on so many processors."""
     from contextlib import nullcontext
 
+    import numpy as np
+
     from faltung.settings import workers as limited
 
     with limited(workers) if workers else nullcontext():
-        return network.predict(x)
+        outputs = network.predict(x)
+    if not np.isfinite(outputs).all():
+        raise click.ClickException("the model gives NaN or infinity: it is of no use.")
+    return outputs
 
 
 @click.command("predict")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @workers_option
-def predict_command(model: Path, files: tuple[Path, ...], workers: int | None) -> None:
+def predict_command(model: Path, files: tuple[Path, ...], workers: int | None) -> int:
     """Name the class of images, or of all that data FILES hold, with MODEL's probability.
+
+    Of several files, those that cannot be read or do not fit are told, and the status is 1.
 
     \b
     Examples:
       faltung predict model cat.png dog.png
       faltung predict model series.csv
     """
-    from faltung import image, nn
-    from faltung.data import PICTURES, load
+    from faltung import nn
     from faltung.layers import softmax
 
     network = nn.load(model)
     classes = names(network)
+    failed = 0
     for file in files:
-        if file.suffix.lower() in PICTURES:
-            from faltung.data import dataset
-
-            picture = image.read(file)
-            x = dataset(picture[None], [0], str(file)).x
-        else:
-            x = load(file).x
-        shares = softmax(run(network, x, workers))
+        try:
+            shares = softmax(run(network, samples(file), workers))
+        except (ValueError, TypeError, OSError) as error:
+            told = str(error) if str(file) in str(error) else f"{file}: {error}"
+            if len(files) == 1:
+                raise click.ClickException(told) from None
+            failed = fail(told, 1)
+            continue
         for number, each in enumerate(shares):
             best = int(each.argmax())
             where = str(file) if len(shares) == 1 else f"{file}:{number}"
             click.echo(f"{printable(where)}\t{printable(classes[best])}\t{each[best]:.4f}")
+    return failed
+
+
+def samples(file: Path) -> Any:
+    """Return an image, or all that a file or folder of data holds."""
+    import numpy as np
+
+    from faltung import image
+    from faltung.data import PICTURES, dataset, load
+
+    if file.suffix.lower() not in PICTURES:
+        return load(file).x
+    picture = image.read(file)
+    planes = picture[..., None] if picture.ndim == 2 else picture
+    return dataset(np.moveaxis(planes, 2, 0)[None], [0], str(file)).x

@@ -530,6 +530,11 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     """Return the gradient of a layer's kernels."""
     if not problem.windows and problem.groups == 1 and problem.channels >= vector(x.dtype):
         return dense_weight_gradient(problem, x, dy)
+    if winograd.supported(problem, x):
+        unrecorded()
+        dk = winograd.weight_gradient(problem, x, dy)
+        if dk is not None:
+            return dk
     places = forward_places(problem)
     source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)
     slack = -places.width % vector(x.dtype)

@@ -12,9 +12,11 @@ from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
+from faltung.nn.checking import whole
 from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
+from faltung.nn.pooling import MaxPool
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +56,15 @@ class Graph:
     """
 
     def __init__(self, input_shape: Sequence[int], seed: int = 0, dtype: Any = np.float32) -> None:
-        self.input_shape: Shape = tuple(int(n) for n in input_shape)
-        if not self.input_shape or min(self.input_shape) < 1:
+        try:
+            self.input_shape: Shape = tuple(whole("", n, 1) for n in input_shape)
+        except (TypeError, ValueError):
+            self.input_shape = ()
+        if not self.input_shape:
             raise ValueError(
                 f"input_shape={input_shape!r} must be that of one image, (channels, *space)."
             )
-        self.seed, self.dtype = int(seed), np.dtype(dtype)
-        if self.seed < 0:
-            raise ValueError(f"seed={seed} must not be negative.")
+        self.seed, self.dtype = whole("seed", seed, 0), np.dtype(dtype)
         if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
             raise ValueError(f"dtype={dtype!r} must be float32 or float64.")
         self.nodes: list[Node] = []
@@ -83,7 +86,7 @@ class Graph:
         ValueError
             Where the shapes do not fit; the message has the shape behind each layer.
         """
-        found = inputs or (len(self.nodes),)
+        found = tuple(whole("input", i) for i in inputs) or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
         kind = type(layer).__name__
@@ -94,6 +97,7 @@ class Graph:
         alike = sum(type(node.layer) is type(layer) for node in self.nodes)
         name = f"{kind.lower()}{alike + 1}"
         try:
+            layer.check()
             shape = layer.output_shape(*(self.shape(i) for i in found))
             layer.weights(self.shape(found[0]))
         except ValueError as error:
@@ -129,6 +133,7 @@ class Graph:
             self.flat()
         if not self._fused:
             self._fuse()
+            self._pool()
             self._last = [max(found, default=0) for found in self.users()]
             self._fused = True
 
@@ -162,6 +167,19 @@ class Graph:
             if not back and len(behind) == 1 and behind[0].takes_gate:
                 behind[0].gate = back = True
             node.layer.done = (alone, back)
+
+    def _pool(self) -> None:
+        """Leave a pooling by halves to the batch norm before it, a relu between them or not."""
+        users = self.users()
+        for node in self.nodes:
+            node.layer.fused = False
+        for number, node in enumerate(self.nodes, 1):
+            behind = users[number]
+            if len(behind) == 1 and isinstance(self.nodes[behind[0] - 1].layer, ReLU):
+                behind = users[behind[0]]
+            last = self.nodes[behind[0] - 1].layer if len(behind) == 1 else None
+            if isinstance(node.layer, BatchNorm) and isinstance(last, MaxPool):
+                node.layer.fused = last.fused = last.halves(node.shape)
 
     # ---- running -------------------------------------------------------------------------------
 
