@@ -111,7 +111,7 @@ def train_command(
         seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
         augment=changes(augment), patience=patience, checkpoint=checkpoint, every=every,
         progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
-        told=lambda epoch: click.echo(line(epoch)),
+        told=lambda epoch: click.echo(str(epoch)),
     )  # fmt: skip
     click.echo(f"{len(found.y)} of {network.input_shape}, {len(found.classes)} classes; "
                f"{network.count():,} parameters")  # fmt: skip
@@ -126,14 +126,6 @@ def train_command(
     nn.save(network, output)
     checkpoint.unlink(missing_ok=True)
     click.echo(printable(str(output)))
-
-
-def line(epoch: Any) -> str:
-    """Return an epoch's figures as a line."""
-    held = ""
-    if epoch.validation_loss == epoch.validation_loss:
-        held = f"; held out {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.2%}"
-    return f"epoch {epoch.number}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}{held}"
 
 
 def built(model: str, found: Dataset, seed: int) -> Graph:

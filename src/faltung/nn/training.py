@@ -11,8 +11,8 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -28,6 +28,7 @@ from faltung.nn.augmentation import Augment
 from faltung.nn.layer import Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import SGD, Constant, Optimiser, Schedule
+from faltung.nn.progress import Bar, patient
 
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
 LOSSES = ("cross_entropy", "mean_squared_error")
@@ -48,6 +49,16 @@ class Epoch:
     validation_accuracy: float
     rate: float
     seconds: float = field(compare=False, default=0.0)
+
+    def __str__(self) -> str:
+        told = f"epoch {self.number}: {_figures(self.loss, self.accuracy)}"
+        if math.isnan(self.validation_loss):
+            return told
+        return f"{told}; held out {_figures(self.validation_loss, self.validation_accuracy)}"
+
+
+def _figures(loss: float, accuracy: float) -> str:
+    return f"loss {loss:.4g}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.2%}")
 
 
 @dataclass
@@ -87,12 +98,13 @@ class Trainer:
         Stop when the validation loss has not fallen for so many epochs, and take the parameters of
         the best.
     checkpoint : path, optional
-        Where to keep the state, every ``every`` seconds and at the end.
+        Where to keep the state, every ``every`` seconds, at the end and at Ctrl-C, which waits for
+        the end of a step (a second one does not).
     every : float
     progress : bool
-        Show a bar with loss and accuracy.
+        Show a bar with loss and accuracy, and print each epoch.
     told : function, optional
-        Called with each :class:`Epoch` as it ends.
+        Called with each :class:`Epoch` as it ends, instead of printing it.
 
     Examples
     --------
@@ -172,24 +184,31 @@ class Trainer:
             self._restore(key)
         weights = self._class_weights(y)
         self._saved = time.monotonic()
-        with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+        quiet = np.errstate(over="ignore", invalid="ignore")  # the loss tells
+        with reusing(), quiet, patient(self.checkpoint is not None) as interrupted:
             while self._run.epoch < self.epochs and not self._stopped():
-                self._epoch(x, y, held, weights, key)
-        if self._best:
-            self.network.load(self._best)
-        self._save(key)
+                self._epoch(x, y, held, weights, key, interrupted)
+            if self._best:
+                self.network.load(self._best)
+            self._save(key)
+        if interrupted():
+            raise KeyboardInterrupt
         return list(self._run.history)
 
     def _stopped(self) -> bool:
         return self.patience is not None and self._run.waited >= self.patience
 
-    def _epoch(self, x: Array, y: Array, held: Any, weights: Array | None, key: str) -> None:
+    def _epoch(
+        self, x: Array, y: Array, held: Any, weights: Array | None, key: str,
+        interrupted: Callable[[], bool],
+    ) -> None:  # fmt: skip
         """Go on with an epoch to its end."""
         run, started = self._run, time.monotonic()
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
-        with self._bar(batches) as shown:
+        label = f"epoch {run.epoch + 1}/{self.epochs}"
+        with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
@@ -198,9 +217,13 @@ class Trainer:
                 run.hits += hits
                 run.batch += 1
                 seen = min(run.batch * self.batch, len(x))
-                shown(run.loss / seen, run.hits / seen)
-                if self.checkpoint is not None and time.monotonic() - self._saved > self.every:
+                if show is not None:
+                    hit = f" accuracy {run.hits / seen:.1%}" if self._classes else ""
+                    show(run.batch, f"loss {run.loss / seen:.4g}{hit}")
+                if interrupted() or time.monotonic() - self._saved > self.every:
                     self._save(key)
+                if interrupted():
+                    raise KeyboardInterrupt
         factor = self.schedule.factor((run.steps - 1) / last)
         loss_held, accuracy_held = (math.nan, math.nan) if held is None else self.measure(*held)
         run.history.append(
@@ -211,6 +234,8 @@ class Trainer:
         )  # fmt: skip
         if self.told is not None:
             self.told(run.history[-1])
+        elif self.progress:
+            print(run.history[-1])
         run.epoch, run.batch, run.loss, run.hits = run.epoch + 1, 0, 0.0, 0
         if self.patience is not None:
             run.waited += 1
@@ -338,27 +363,6 @@ class Trainer:
             if not np.isfinite(y).all():
                 return f"{where}: it first appeared in the output of {node.name}. {advice}"
         return f"{where}: it first appeared in the loss. {advice}"
-
-    # ---- the bar -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _bar(self, batches: int) -> Iterator[Any]:
-        if not self.progress:
-            yield lambda loss, accuracy: None
-            return
-        import click
-
-        label = f"epoch {self._run.epoch + 1}/{self.epochs}"
-        with click.progressbar(
-            length=batches, label=label, item_show_func=lambda item: item, show_pos=False
-        ) as bar:
-            bar.update(self._run.batch)
-
-            def shown(loss: float, accuracy: float) -> None:
-                told = f"  accuracy {accuracy:.1%}" if self._classes else ""
-                bar.update(1, f"loss {loss:.4f}{told}")
-
-            yield shown
 
     # ---- checkpoints ---------------------------------------------------------------------------
 
