@@ -1,12 +1,59 @@
-"""How well a network does."""
+"""What a network names, and how well."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 
+from faltung import layers
 from faltung.dtypes import Array
+from faltung.nn.network import Graph
+
+
+def classes(network: Graph) -> list[str]:
+    """Return the names of a network's outputs.
+
+    They are kept by ``faltung train``, as JSON in ``network.notes["classes"]``; without them they
+    are numbers.
+
+    Examples
+    --------
+    >>> from faltung import nn
+    >>> classes(nn.Sequential([nn.Dense(3)], (2,)))
+    ['0', '1', '2']
+    """
+    count = network.output_shape[0]
+    found = json.loads(network.notes.get("classes", "[]"))
+    return [str(n) for n in found] if len(found) == count else [str(i) for i in range(count)]
+
+
+def probabilities(network: Graph, x: Any, batch: int = 256) -> Array:
+    """Return how probable a network that was trained by cross entropy holds each class.
+
+    Parameters
+    ----------
+    network : Graph
+        Its outputs are logits (classes,).
+    x : array (images, *input_shape)
+        In the scale that the network was trained in: ``faltung.data`` reads pixels from 0 to 1.
+
+    Returns
+    -------
+    array (images, classes)
+        The softmax of the logits; each row sums to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faltung import nn
+    >>> network = nn.lenet5()
+    >>> shares = probabilities(network, np.zeros((2, 1, 28, 28)))
+    >>> shares.shape, shares.sum(axis=1).round(6).tolist()
+    ((2, 10), [1.0, 1.0])
+    """
+    return layers.softmax(network.predict(x, batch))
 
 
 def confusion(found: Any, true: Any, classes: int) -> Array:

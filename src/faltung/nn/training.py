@@ -319,14 +319,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        count = round(len(x) * part)
-        if not (0 < part < 1 and 0 < count < len(x)):
-            raise ValueError(
-                f"validation={part} of {len(x)} images leaves one side empty; give a part between "
-                "0 and 1, or a pair of images and labels."
-            )
-        order = np.random.default_rng((self.seed, SPLIT)).permutation(len(x))
-        kept, left = np.sort(order[count:]), np.sort(order[:count])
+        kept, left = held_out(len(x), part, self.seed)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -372,7 +365,7 @@ class Trainer:
             saving.described(self.network), repr(self.optimiser), repr(self.schedule), self.epochs,
             self.batch, self.seed, self.loss, self.smoothing, repr(self.class_weights),
             repr(self.augment), self.patience, x.shape,
-            _digest(x), _digest(y),
+            digest(x), digest(y),
         ]  # fmt: skip
         return json.dumps(recipe)
 
@@ -413,11 +406,27 @@ class Trainer:
         self._state, self._best = parts["optimiser"], parts["best"]
 
 
+def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+    """Return which images are trained on, and which are left out for validation.
+
+    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
+    [40, 10]
+    """
+    left = round(count * part)
+    if not (0 < part < 1 and 0 < left < count):
+        raise ValueError(
+            f"validation={part} of {count} images leaves one side empty; give a part between 0 "
+            "and 1, or a pair of images and labels."
+        )
+    order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    return np.sort(order[left:]), np.sort(order[:left])
+
+
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures with the one NaN that equals itself in comparisons of values."""
     return {name: math.nan if value != value else value for name, value in figures.items()}
 
 
-def _digest(array: Array) -> int:
+def digest(array: Array) -> int:
     """Return a checksum of an array's numbers."""
     return zlib.crc32(np.ascontiguousarray(array).data)
