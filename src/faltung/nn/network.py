@@ -53,7 +53,8 @@ class Graph:
     """
 
     def __init__(self, input_shape: Sequence[int], seed: int = 0, dtype: Any = np.float32) -> None:
-        self.input_shape: Shape = tuple(int(n) for n in input_shape)
+        whole = not isinstance(input_shape, int) and all(int(n) == n for n in input_shape)
+        self.input_shape: Shape = tuple(int(n) for n in input_shape) if whole else ()
         if not self.input_shape or min(self.input_shape) < 1:
             raise ValueError(
                 f"input_shape={input_shape!r} must be that of one image, (channels, *space)."
@@ -69,6 +70,11 @@ class Graph:
         self._fused = False
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
 
+    def __repr__(self) -> str:
+        kind, layers = type(self).__name__, len(self.nodes)
+        ways = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{kind} of {layers} layers: {ways}, {self.count():,} parameters>"
+
     # ---- building ------------------------------------------------------------------------------
 
     def add(self, layer: Layer, *inputs: int) -> int:
@@ -81,6 +87,9 @@ class Graph:
         ValueError
             Where the shapes do not fit; the message has the shape behind each layer.
         """
+        if not isinstance(layer, Layer):
+            advice = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            raise TypeError(f"{layer!r} is no layer{advice}.")
         found = inputs or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
@@ -169,9 +178,10 @@ class Graph:
             raise TypeError(f"x has dtype {x.dtype}; networks take real numbers.")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shapes = "".join(f", {node.name} {node.shape}" for node in self.nodes)
+            single = " One image is x[None]." if x.shape == self.input_shape else ""
             raise ValueError(
                 f"x has shape {x.shape}; the network takes (images, "
-                f"{', '.join(map(str, self.input_shape))}). Its shapes: input "
+                f"{', '.join(map(str, self.input_shape))}).{single} Its shapes: input "
                 f"{self.input_shape}{shapes}."
             )
         if len(x) == 0:
