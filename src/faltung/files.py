@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     given = str(path)
     path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     mode = path.stat().st_mode if path.exists() else None
-    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f".faltung.{os.urandom(4).hex()}.part")
     try:
         with unfinished.open("xb") as file:
             if mode is not None and hasattr(os, "fchmod"):
