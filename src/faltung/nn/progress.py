@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from shutil import get_terminal_size
 from typing import Any, TextIO
 
 OFTEN = 0.1  # seconds between two sights of the bar: writing costs time, too
@@ -53,6 +52,8 @@ class Bar:
             self.file.flush()
 
     def _show(self, done: int, told: str) -> None:
+        from shutil import get_terminal_size  # which imports much, and not every training has a bar
+
         now = time.monotonic()
         if now - self.shown < OFTEN:
             return

@@ -58,7 +58,7 @@ class Epoch:
 
 
 def _figures(loss: float, accuracy: float) -> str:
-    return f"loss {loss:.4g}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.2%}")
+    return f"loss {loss:.4f}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.2%}")
 
 
 @dataclass
