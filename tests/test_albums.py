@@ -123,6 +123,6 @@ def test_series_as_the_archives_have_them(tmp_path):
 
 def test_labels_that_are_no_classes():
     for y in ([0.0, np.nan], [0.0, 0.5], [0.0, np.inf]):
-        with pytest.raises(ValueError, match="of image or series 1 is no class"):
+        with pytest.raises(ValueError, match="they must be integers or texts, one for each class"):
             data.dataset(np.zeros((2, 3)), y)
     assert data.dataset(np.zeros((2, 3)), [2.0, 1.0]).classes == ("1", "2")

@@ -72,12 +72,17 @@ def test_pictures_of_another_size_are_told(tmp_path, capsys):
     files = [str(tmp_path / f"{number}.png") for number in range(3)]
     assert run(["predict", str(tmp_path / "model"), *files[:2]]) == 0
     assert capsys.readouterr().err == ""
-    assert run(["predict", str(tmp_path / "model"), str(tmp_path)]) == 0
+    for given in ([str(tmp_path)], files):
+        assert run(["predict", str(tmp_path / "model"), *given]) == 0
+        found = capsys.readouterr()
+        told = "1 of 3 pictures are brought to the model's 12x12 pixels, the first from 24x24."
+        assert found.err.count(told) == 1
+        assert [line.split("\t")[1] for line in found.out.splitlines()] == ["0"] * 3
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert run(["predict", str(tmp_path / "model"), *files, str(tmp_path / "broken.png")]) == 1
     found = capsys.readouterr()
-    assert "1 of 3 pictures are brought to the model's 12x12 pixels, the first from 24x24" in (
-        found.err
-    )
-    assert [line.split("\t")[1] for line in found.out.splitlines()] == ["0"] * 3
+    assert "broken.png" in found.err
+    assert len(found.out.splitlines()) == 3
 
 
 def test_mistakes_are_told_before_the_work(folder, tmp_path, capsys):
@@ -90,7 +95,9 @@ def test_mistakes_are_told_before_the_work(folder, tmp_path, capsys):
     (tmp_path / "model.checkpoint").write_bytes(b"")
     assert "give --resume to go on, or remove it" in told("-o", str(model))
     (tmp_path / "model.checkpoint").unlink()
-    assert "give a part from 0 to below 1" in told("-o", str(model), "--validation", "5")
+    assert "give a part between 0 and 1, or 0 for none" in told(
+        "-o", str(model), "--validation", "5"
+    )
     assert "--size 3y4" in told("-o", str(model), "--size", "3y4")
     for file in (folder / "lies").iterdir():
         file.unlink()

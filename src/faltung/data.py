@@ -9,11 +9,13 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from faltung.dtypes import Array
 PARTS = {"train": "train", "test": "t10k"}  # as the files of MNIST are called
 IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 KEYS = (("x", "y"), ("images", "labels"), ("data", "target"))
-MOST = 1 << 34  # bytes that a file may say it holds
+MOST = 1 << 34  # bytes of memory, where the system does not say how many there are
 TESTS = ("test", "val", "valid", "validation")  # folders of what is not trained on
 TABLES = (".csv", ".tsv", ".txt")
 EMPTY = "there are no images or series in it"
@@ -174,7 +176,7 @@ def _without_classes(path: Path, shape: tuple[int, ...]) -> list[Path] | Array:
         with _archive(path) as held:
             name = next((x for x, _ in KEYS if x in held), None)
             if name is not None:
-                return _numbers_of(_shaped(held[name]), str(path))
+                return _numbers_of(_shaped(_member(held, name, path)), str(path))
     if kind in TABLES:
         lines = list(_lines(path))
         named = [len(cells) != shape[-1] for _, cells in lines]
@@ -212,9 +214,7 @@ def read_idx(path: str | PathLike[str]) -> Array:
             dtype = np.dtype(IDX[head[2]])
             lengths = file.read(4 * head[3])
             shape = tuple(int(n) for n in np.frombuffer(lengths[: len(lengths) // 4 * 4], ">u4"))
-            size = math.prod(shape) * dtype.itemsize
-            if size > MOST:
-                raise ValueError(f"{path} says that it holds {shape}, {size:,} bytes: too many.")
+            size = _affordable(str(path), shape, dtype)
             body = file.read(size + 1)
     except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -226,6 +226,30 @@ def read_idx(path: str | PathLike[str]) -> Array:
             f"{'more' if len(body) > size else f'{len(body):,}'}."
         )
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _affordable(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the bytes of an array that a file says it holds, unless they are too many.
+
+    They are read, and become float32.
+    """
+    samples = math.prod(shape)
+    size = samples * dtype.itemsize
+    if size + 4 * samples > memory():
+        raise ValueError(
+            f"{what} says that it holds {shape}, {size:,} bytes: too many for the {memory():,} "
+            "bytes of memory. Cut it into parts."
+        )
+    return size
+
+
+@cache
+def memory() -> int:
+    """Return how many bytes of memory this machine has, as far as it says."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return MOST
 
 
 def _beside(folder: Path, pattern: str) -> Path | None:
@@ -272,14 +296,8 @@ def _checked(x: Array, y: Array, name: str, names: tuple[str, ...]) -> Dataset:
     x = _numbers_of(x, name)
     if y.shape != x.shape[:1]:
         raise ValueError(f"{name} has images of shape {x.shape} and labels of {y.shape}.")
-    if y.dtype.kind == "f":
-        wrong = np.flatnonzero(~((y == np.floor(y)) & np.isfinite(y)))
-        if wrong.size:
-            at = int(wrong[0])
-            raise ValueError(f"{name}: the label {y[at]} of image or series {at} is no class.")
-        y = y.astype(np.int64)
     if not names:
-        found, y = np.unique(y, return_inverse=True)
+        found, y = np.unique(_classes(y, name), return_inverse=True)
         names = tuple(map(str, found))
     return Dataset(x, y.astype(np.int64), names)
 
@@ -292,11 +310,24 @@ def _numbers_of(x: Array, name: str) -> Array:
         raise ValueError(f"{name} has images of {x.dtype}; they must be numbers.")
     if x.dtype.kind == "u" and x.dtype.itemsize <= 2:
         x = x * np.float32(1 / np.iinfo(x.dtype).max)
-    x = np.ascontiguousarray(x, np.float32)
+    with np.errstate(over="ignore"):  # infinity is told
+        x = np.ascontiguousarray(x, np.float32)
     if not np.isfinite(x).all():
         at = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{name}: image or series {at} holds NaN or infinity. Fill it or drop it.")
     return x
+
+
+def _classes(y: Array, name: str) -> Array:
+    """Return labels as integers or texts: measured values are no classes."""
+    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.floor(y)).all():
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "biuSU":
+        raise ValueError(
+            f"{name} has labels of {y.dtype}, such as {y[0]}; they must be integers or texts, one "
+            "for each class."
+        )
+    return y.astype(str) if y.dtype.kind == "S" else y
 
 
 @contextmanager
@@ -307,7 +338,7 @@ def _archive(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as held:
             yield held
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
 
 
@@ -316,8 +347,28 @@ def _npz(path: Path, part: str) -> Dataset:
         pairs = [(f"{x}_{part}", f"{y}_{part}") for x, y in KEYS] + list(KEYS)
         for x, y in pairs:
             if x in held and y in held:
-                return dataset(held[x], held[y], str(path))
+                return dataset(_member(held, x, path), _member(held, y, path), str(path))
         raise ValueError(f"{path} holds {', '.join(held.files)}; it must hold x and y.")
+
+
+def _member(held: Any, name: str, path: Path) -> Array:
+    """Return an array of an archive, once its header is found to be true: it may be a bomb."""
+    try:
+        with held.zip.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format
+            header = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
+            shape, _, dtype = header(file)
+            begun = file.tell()
+        if dtype.hasobject:
+            raise ValueError("it holds Python's objects, which are not read")
+        size = _affordable("it", shape, dtype)
+        if held.zip.getinfo(f"{name}.npy").file_size != begun + size:
+            raise ValueError(f"it says that it holds {shape} of {dtype}, and has another size")
+        return np.asarray(held[name])
+    except (ValueError, KeyError, RuntimeError) as error:
+        told = str(error).rstrip(".")
+        raise ValueError(f"{path}: {name} is no array that can be read: {told}.") from None
 
 
 # ---- pictures by class -------------------------------------------------------------------------
@@ -356,7 +407,7 @@ def _pair(path: Path) -> tuple[Path, Path] | None:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of each line of a table."""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             mark = next((m for m in ("\t", ";", ",") if m in line), None)
             yield number, [cell.strip() for cell in line.split(mark)]
@@ -382,7 +433,7 @@ def _ts_lines(path: Path) -> tuple[dict[str, str], list[tuple[int, list[list[str
     """Return the first word of each line of the header, and of each series line, cells, label."""
     header: dict[str, str] = {}
     lines = []
-    for number, line in enumerate(io.StringIO(path.read_text()), 1):
+    for number, line in enumerate(io.StringIO(_text(path)), 1):
         line = line.strip()
         if not line or line[0] in "#%":
             continue
@@ -399,6 +450,13 @@ def _ts_lines(path: Path) -> tuple[dict[str, str], list[tuple[int, list[list[str
             dimensions, label = [*dimensions, label], ""
         lines.append((number, [d.split(",") for d in dimensions], label.strip()))
     return header, lines
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}.") from None
 
 
 def _stacked(path: Path, series: Sequence[tuple[int, list[list[str]]]]) -> Array:
@@ -418,7 +476,8 @@ def _stacked(path: Path, series: Sequence[tuple[int, list[list[str]]]]) -> Array
     x = np.empty((len(series), *next(iter(by_length))), np.float32)
     for at, (number, dimensions) in enumerate(series):
         try:
-            x[at] = [[float(cell) for cell in cells] for cells in dimensions]
+            with np.errstate(over="ignore"):
+                x[at] = [[float(cell) for cell in cells] for cells in dimensions]
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}.") from None
     return _numbers_of(x, str(path))

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faltung.cli.common import printable, say, speaking, write_text
+from faltung.cli.common import fail, printable, say, speaking, write_text
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
     from faltung.nn import Graph
 
 PLACES = 4  # of probabilities
+SHOWN = 10  # classes in an error
 workers_option = click.option(
     "--workers", type=click.IntRange(1, 1024), help="Processors used; default all."
 )
@@ -57,15 +58,15 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     numbers = {name: number for number, name in enumerate(names)}
     unknown = [name for name in found.classes if name not in numbers]
     if unknown:
+        known = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise click.ClickException(
-            f"{data}: class {unknown[0]!r} is none of the model's: {', '.join(names[:10])}"
-            f"{', ...' if len(names) > 10 else ''}."
+            f"{data}: class {unknown[0]!r} is none of the model's, which are {known}."
         )
     kept, which = unseen(network, found)
     x = found.x[kept]
     y = np.array([numbers[name] for name in found.classes])[found.y[kept]]
     with limited(workers):
-        table = confusion(network.predict(x).argmax(axis=1), y, len(names))
+        table = confusion(nn.probabilities(network, x).argmax(axis=1), y, len(names))
     click.echo(printed(table, names, which))
 
 
@@ -124,12 +125,13 @@ def printed(table: Any, classes: list[str], which: str = "") -> str:
 @workers_option
 def predict_command(
     model: Path, files: tuple[Path, ...], output: Path | None, workers: int | None
-) -> None:
+) -> int:
     """Name the class of each picture or series in FILES.
 
     FILES are pictures, folders of pictures (with or without folders for classes), or data as for
     training; classes that they state do not count, and need not be there. Pictures are brought to
     the size that MODEL takes. A line has the file, the class and its probability, parted by tabs.
+    Of several files, those that cannot be read or do not fit are told, and the status is 1.
 
     \b
     Examples:
@@ -142,13 +144,21 @@ def predict_command(
 
     network = nn.load(model)
     names = nn.classes(network)
-    rows = []
+    rows: list[list[str]] = []
+    read: list[str] = []
+    failed = 0
     for file in files:
-        found, x = inputs(file, network.input_shape)
-        if "size" not in network.notes:
-            tell_sizes(found, network.input_shape)
-        with limited(workers):
-            shares = nn.probabilities(network, x)
+        try:
+            found, x = inputs(file, network.input_shape)
+            with limited(workers):
+                shares = nn.probabilities(network, x)
+        except (ValueError, TypeError, OSError) as error:
+            told = str(error) if str(file) in str(error) else f"{file}: {error}"
+            if len(files) == 1:
+                raise click.ClickException(told) from None
+            failed = fail(told, 1)
+            continue
+        read += found
         for name, each in zip(found, shares, strict=True):
             best = int(each.argmax())
             numbers = [f"{share:.{PLACES}f}" for share in each]
@@ -162,6 +172,9 @@ def predict_command(
         table.writerows(rows)
         write_text(output, text.getvalue())
         click.echo(printable(str(output)))
+    if "size" not in network.notes:
+        tell_sizes(read, network.input_shape)
+    return failed
 
 
 def tell_sizes(files: list[str], shape: tuple[int, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MODELS = ("lenet5", "lenet5-1998", "small", "series", "alexnet")
 CHANGES = {"shift": int, "flip": bool, "rotate": float, "scale": float, "cutout": int}
+PAIR = "give a part between 0 and 1, or a pair of images and labels"
+WORDS = {PAIR: "give a part between 0 and 1, or 0 for none"}
+RATES = {"adam": 3e-3, "sgd": 0.05}
 BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in all, by default
 
 
@@ -113,38 +117,38 @@ def train_command(
 
     checkpoint = output.with_name(output.name + ".checkpoint")
     prepared(output, checkpoint, resume)
-    with speaking({}):
+    changed = changes(augment)
+    with speaking(WORDS):
+        kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
+        descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
         found = reading.load(data, size=sides(size), channels=1 if grey else None)
     if len(found.classes) < 2:
         raise click.ClickException(
             f"{data} has one class, {found.classes[0]!r}; two are the least."
         )
-    if not 0 <= validation < 1:
-        raise click.UsageError(f"--validation {validation}: give a part from 0 to below 1.")
-    network = built(model, found, seed)
+    with speaking(WORDS):
+        network = built(model, found, seed)
     network.notes["trained"] = json.dumps(
         {"digest": digest(found.x), "validation": validation, "seed": seed}
     )
     if size is not None:
         network.notes["size"] = size
-    least = 1 << max(3, min(6, int(len(found.y) * (1 - validation) / BATCHES).bit_length() - 1))
+    least = 1 << max(3, min(6, (len(found.y) // BATCHES).bit_length() - 1))
     batch = batch or least
     epochs = epochs or max(10, -(-STEPS * batch // len(found.y)))
-    descent = nn.Adam(rate or 3e-3, decay=decay) if optimiser == "adam" else nn.SGD(
-        rate or 0.05, decay=decay
-    )  # fmt: skip
-    trainer = nn.Trainer(
-        network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
-        seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
-        augment=changes(augment), patience=patience, checkpoint=checkpoint, every=every,
-        progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
-        told=lambda epoch: click.echo(str(epoch)),
-    )  # fmt: skip
+    with speaking(WORDS):
+        trainer = nn.Trainer(
+            network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
+            seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
+            augment=changed, patience=patience, checkpoint=checkpoint, every=every,
+            progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+            told=lambda epoch: click.echo(str(epoch)),
+        )  # fmt: skip
     click.echo(
         f"{len(found.y):,} of {network.input_shape}, {len(found.classes)} classes; "
         f"{network.count():,} parameters; {epochs} epochs in batches of {batch}"
     )
-    with limited(workers):
+    with limited(workers), speaking(WORDS):
         try:
             history = trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
         except FloatingPointError as error:
@@ -162,16 +166,30 @@ def train_command(
 
 
 def prepared(output: Path, checkpoint: Path, resume: bool) -> None:
-    """See to it before the work that its result can be written."""
+    """See to it before any work that its result can be written, and replaces nothing else."""
+    from faltung.files import check_writable
+    from faltung.nn import saving
+
+    if str(output) == "-":
+        raise click.UsageError("-o -: a model is a file, not a stream; give it a name.")
     if output.is_dir():
         raise click.UsageError(f"-o {output}: this is a folder; name a file.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(output)
+    if output.exists():
+        texts: dict[str, str] = {}
+        with suppress(ValueError):
+            texts = saving.read(output)[1]
+        if "faltung.network" not in texts:
+            raise click.ClickException(
+                f"{output} is there and is no model; remove it, or give -o another name."
+            )
     if resume and not checkpoint.exists():
         say(f"{checkpoint} is not there: training begins anew.", "warning", "yellow")
     if checkpoint.exists() and not resume:
         raise click.UsageError(
             f"{checkpoint} is of a training that did not end; give --resume to go on, or remove it."
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def sides(text: str | None) -> tuple[int, int] | None:
@@ -209,19 +227,22 @@ def changes(text: str | None) -> Augment | None:
     """Return what a text such as ``shift=2,flip`` asks for."""
     from faltung.nn import Augment
 
-    if not text:
+    if text is None:
         return None
     options: dict[str, Any] = {}
     for part in text.split(","):
         name, _, value = (each.strip() for each in part.partition("="))
         kind = CHANGES.get(name)
         try:
-            if kind is None or (kind is bool) == bool(value):
+            if kind is None or name in options or (kind is bool) == bool(value):
                 raise ValueError
             options[name] = kind(value) if value else True
         except ValueError:
             raise click.UsageError(
-                f"--augment {text}: {part!r} is unknown; say shift=2,flip,rotate=10,scale=0.1,"
-                "cutout=4 or some of these."
+                f"--augment {text}: {part!r} is unknown or there twice; say shift=2,flip,rotate=10,"
+                "scale=0.1,cutout=4 or some of these."
             ) from None
-    return Augment(**options)
+    try:
+        return Augment(**options)
+    except ValueError as error:
+        raise click.UsageError(f"--augment {text}: {error}") from None

@@ -20,6 +20,7 @@ from faltung.layers.problem import (
     transposed_shape,
 )
 from faltung.layers.problem import Conv as Problem
+from faltung.nn.checking import whole
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
 
@@ -93,11 +94,26 @@ class Conv(Layer):
         """Return the kernels, and the bias."""
         problem = self.problem(shape)
         k_shape = problem.k_shape
+        self._check_connections(k_shape[1])
         out = math.prod(k_shape[2:]) * self.outputs // problem.groups
         found = {"weights": Weight(k_shape, self.initial, (math.prod(k_shape[1:]), out))}
         if self.bias:
             found["bias"] = Weight((self.outputs,))
         return found
+
+    def _check_connections(self, seen: int) -> None:
+        """Raise ValueError where connections are not those of ``seen`` channels to the outputs."""
+        given = self.connections
+        if given is None:
+            return
+        lists = isinstance(given, (list, tuple)) and all(
+            isinstance(c, (list, tuple)) for c in given
+        )
+        if not lists or len(given) != self.outputs:
+            raise ValueError(f"connections must be a list of channels for each of {self.outputs}.")
+        for channel in (whole("connections", c, 0) for channels in given for c in channels):
+            if channel >= seen:
+                raise ValueError(f"connections has channel {channel}; an output sees {seen}.")
 
     def draw(self, shape: Shape, seed: Any, dtype: np.dtype[Any]) -> None:
         """Draw the kernels; connections that are cut weigh 0."""
@@ -107,10 +123,6 @@ class Conv(Layer):
 
     def mask(self, weights: Array) -> Array:
         """Return 1 where an output sees a channel, as the kernels' shape."""
-        if len(self.connections) != self.outputs:
-            raise ValueError(
-                f"connections has {len(self.connections)} lists; there are {self.outputs} outputs."
-            )
         found = np.zeros_like(weights)
         for output, seen in enumerate(self.connections):
             found[output, list(seen)] = 1
@@ -173,6 +185,8 @@ class ConvTransposed(Layer):
 
     def _k_shape(self, shape: Shape) -> Shape:
         into = channels("ConvTransposed", shape)
+        if self.outputs < 1:
+            raise ValueError(f"outputs={self.outputs} must be at least 1.")
         if self.groups < 1 or into % self.groups or self.outputs % self.groups:
             raise ValueError(
                 f"groups={self.groups} must divide the {into} channels of {shape} and the "

@@ -11,6 +11,7 @@ import numpy as np
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.nn.activations import Join, ReLU
+from faltung.nn.checking import whole
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 from faltung.nn.pooling import MaxPool
@@ -53,15 +54,15 @@ class Graph:
     """
 
     def __init__(self, input_shape: Sequence[int], seed: int = 0, dtype: Any = np.float32) -> None:
-        whole = not isinstance(input_shape, int) and all(int(n) == n for n in input_shape)
-        self.input_shape: Shape = tuple(int(n) for n in input_shape) if whole else ()
-        if not self.input_shape or min(self.input_shape) < 1:
+        try:
+            self.input_shape: Shape = tuple(whole("", n, 1) for n in input_shape)
+        except (TypeError, ValueError):
+            self.input_shape = ()
+        if not self.input_shape:
             raise ValueError(
                 f"input_shape={input_shape!r} must be that of one image, (channels, *space)."
             )
-        self.seed, self.dtype = int(seed), np.dtype(dtype)
-        if self.seed < 0:
-            raise ValueError(f"seed={seed} must not be negative.")
+        self.seed, self.dtype = whole("seed", seed, 0), np.dtype(dtype)
         if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
             raise ValueError(f"dtype={dtype!r} must be float32 or float64.")
         self.nodes: list[Node] = []
@@ -90,7 +91,7 @@ class Graph:
         if not isinstance(layer, Layer):
             advice = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
             raise TypeError(f"{layer!r} is no layer{advice}.")
-        found = inputs or (len(self.nodes),)
+        found = tuple(whole("input", i) for i in inputs) or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
         kind = type(layer).__name__
@@ -101,6 +102,7 @@ class Graph:
         alike = sum(type(node.layer) is type(layer) for node in self.nodes)
         name = f"{kind.lower()}{alike + 1}"
         try:
+            layer.check()
             shape = layer.output_shape(*(self.shape(i) for i in found))
             layer.weights(self.shape(found[0]))
         except ValueError as error:
@@ -135,6 +137,7 @@ class Graph:
             self._ready = True
         if not self._fused:
             self._fuse()
+            self._pool()
             self._last = [max(found, default=0) for found in self.users()]
             self._fused = True
 
@@ -168,6 +171,19 @@ class Graph:
             if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
                 behind[0].relu = back = True
             node.layer.done = (alone, back)
+
+    def _pool(self) -> None:
+        """Leave a pooling by halves to the batch norm before it, a relu between them or not."""
+        users = self.users()
+        for node in self.nodes:
+            node.layer.fused = False
+        for number, node in enumerate(self.nodes, 1):
+            behind = users[number]
+            if len(behind) == 1 and isinstance(self.nodes[behind[0] - 1].layer, ReLU):
+                behind = users[behind[0]]
+            last = self.nodes[behind[0] - 1].layer if len(behind) == 1 else None
+            if isinstance(node.layer, BatchNorm) and isinstance(last, MaxPool):
+                node.layer.fused = last.fused = last.halves(node.shape)
 
     # ---- running -------------------------------------------------------------------------------
 

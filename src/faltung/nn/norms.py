@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
 
     takes_relu = True
+    rules: ClassVar[dict[str, str]] = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the input's shape."""
@@ -45,7 +47,7 @@ class BatchNorm(Layer):
         return {"mean": Weight(shape[:1]), "variance": Weight(shape[:1], "ones")}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
-        """Return the normalised batch, with relu where the network asks for it."""
+        """Return the normalised batch, with relu and pooling where the network asks for it."""
         gain, shift = self.parameters["gain"], self.parameters["shift"]
         kept = self.state["mean"], self.state["variance"]
         self.keep(mode, None)
@@ -53,18 +55,24 @@ class BatchNorm(Layer):
             return layers.batch_norm_inference(
                 x, gain, shift, *kept, epsilon=self.epsilon, relu=self.relu
             )
-        y, moments = layers.batch_norm(x, gain, shift, epsilon=self.epsilon, relu=self.relu)
-        self.keep(mode, (x, moments))
+        if self.fused:
+            y, found = layers.batch_norm_max_pool(
+                x, gain, shift, epsilon=self.epsilon, relu=self.relu
+            )
+            moments = found.moments
+            self.keep(mode, (x, found))
+        else:
+            y, moments = layers.batch_norm(x, gain, shift, epsilon=self.epsilon, relu=self.relu)
+            self.keep(mode, (x, moments))
         self.state["mean"], self.state["variance"] = moments.running(*kept, self.momentum)
         return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Set the gradients of gain and shift; the relu's is taken in the same pass."""
-        x, moments = self.kept()
+        x, found = self.kept()
         gain, shift = self.parameters["gain"], self.parameters["shift"]
-        dx, dgain, dshift = layers.batch_norm_gradient(
-            dy, x, gain, shift, moments, epsilon=self.epsilon, relu=self.relu
-        )
+        back = layers.batch_norm_max_pool_gradient if self.fused else layers.batch_norm_gradient
+        dx, dgain, dshift = back(dy, x, gain, shift, found, epsilon=self.epsilon, relu=self.relu)
         self.gradients = {"gain": dgain, "shift": dshift}
         return dx
 
@@ -79,6 +87,8 @@ class LayerNorm(Layer):
     """
 
     epsilon: float = 1e-5
+
+    rules: ClassVar[dict[str, str]] = {"epsilon": "a number, 0 or above"}
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         """Return one window over all, by the moments."""
@@ -119,11 +129,7 @@ class Standardise(Layer):
     mean: float = 0.0
     deviation: float = 1.0
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """Return the input's shape."""
-        if not 0 < self.deviation < float("inf"):
-            raise ValueError(f"deviation={self.deviation!r} must be a number above 0.")
-        return shapes[0]
+    rules: ClassVar[dict[str, str]] = {"deviation": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the standardised samples."""
