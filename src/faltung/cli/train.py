@@ -45,9 +45,9 @@ BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in al
 @click.option(
     "--batch", type=click.IntRange(1), help="By default 64, or less where the data is little."
 )
-@click.option("--rate", type=float, help="0.003 for adam, 0.05 for sgd, if not given.")
+@click.option("--rate", type=float, help="Learning rate; by default 0.003 for adam, 0.05 for sgd.")
 @click.option("--optimiser", type=click.Choice(("adam", "sgd")), default="adam", show_default=True)
-@click.option("--decay", type=float, default=0.0, show_default=True, help="Of the weights.")
+@click.option("--decay", type=float, default=0.0, show_default=True, help="Weight decay.")
 @click.option(
     "--schedule",
     type=click.Choice(("one-cycle", "cosine", "constant")),
@@ -63,8 +63,8 @@ BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in al
     type=click.IntRange(1),
     help="Stop after so many epochs without a better loss, held out.",
 )
-@click.option("--smoothing", type=float, default=0.0, help="Of the labels.")
-@click.option("--balanced", is_flag=True, help="Rare classes count more.")
+@click.option("--smoothing", type=float, default=0.0, help="Label smoothing, 0 to 1.")
+@click.option("--balanced", is_flag=True, help="Weigh classes by one over their frequency.")
 @click.option("--augment", metavar="CHANGES", help="Such as shift=2,flip,rotate=10,cutout=4.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -72,7 +72,7 @@ BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in al
     help="Seconds between checkpoints, which lie beside MODEL.",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint, to the same bits.")
-@click.option("-q", "--quiet", is_flag=True, help="No bar.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @workers_option
 def train_command(
     data: Path,
