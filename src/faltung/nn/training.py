@@ -38,8 +38,8 @@ from faltung.nn.optimisers import (
     Optimiser,
     Schedule,
 )
-from faltung.nn.steps import Steps
 from faltung.nn.progress import Bar, patient
+from faltung.nn.steps import Steps
 
 SUM = "faltung.checksum"
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
