@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard pipelines/*.py)
 
-.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails photographs audio train-demo wheel clean
+.PHONY: help demo test lint types unit wheel-test bench bench-tiny regret growth sheet track tails learnt photographs audio train-demo wheel clean
 
 help:
 	@echo "make demo        filter a photograph and look at demo-output/contact-sheet.png"
@@ -17,6 +17,7 @@ help:
 	@echo "make track       plot a smoothed track to docs/track.png"
 	@echo "make tails       compute the privacy lost in many releases into docs/tails.png"
 	@echo "make photographs time a hundred photographs against a script of OpenCV"
+	@echo "make learnt      learn Fashion-MNIST (DATA=folder) and draw the first kernels to docs/learnt.png"
 	@echo "make train-demo  learn the digits of scikit-learn in some seconds"
 	@echo "make audio       convolve ten minutes of audio with a room, against SciPy"
 	@echo "make wheel       build a wheel into dist/"
@@ -66,6 +67,10 @@ track: .venv/.installed
 tails: .venv/.installed
 	$(BIN)/pip install -q --editable '.[plot]'
 	$(BIN)/python docs/tails.py
+
+learnt: .venv/.installed
+	$(BIN)/pip install -q --editable '.[plot]' scikit-image
+	$(BIN)/python docs/learnt.py $(DATA)
 
 train-demo: .venv/.installed
 	-@$(BIN)/pip install -q scikit-learn

@@ -21,11 +21,13 @@ def families() -> dict[str, ModuleType]:
         separable,
         sparse,
         sums,
+        training,
         transpose,
         weights,
         winograd,
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks, depthwise)
+    networks = (products, weights, pooling, norms, normpool, winograd, blocks, depthwise, training)
+    modules = (*operator, *networks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

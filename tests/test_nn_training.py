@@ -167,15 +167,12 @@ def test_early_stopping_takes_the_best_parameters():
     assert trainer.measure(x[::-1].copy(), y)[0] == best.validation_loss
 
 
-@pytest.mark.parametrize("where", ["data", "output", "parameters"])
+@pytest.mark.parametrize("where", ["output", "parameters"])
 def test_a_loss_that_is_no_number_names_where_it_began(where):
     x, y = data()
     net = network()
     rate = 0.01
-    if where == "data":
-        x[5, 0, 2, 2] = np.nan
-        match = "image .* of the batch holds NaN"
-    elif where == "output":
+    if where == "output":
         net.parameters()["conv1.weights"][:] = 1e38
         match = "first appeared in the output of conv1"
     else:
@@ -190,7 +187,7 @@ def test_what_does_not_fit_is_told():
     trainer = nn.Trainer(network())
     for labels, match in (
         (y + 1, r"label 3 of image \d+ is out of range: the network has 3 classes, 0 to 2"),
-        (y[:-1], "60 images and 59 labels"),
+        (y[:-1], r"60 images, and labels or targets of \(59,\)"),
         (y * 1.0, "labels are integers"),
     ):
         with pytest.raises(ValueError, match=match):

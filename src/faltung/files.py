@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     What the system refuses is an OSError that names the file itself.
     """
     given = str(path)
-    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+    path = _regular(path)
     mode = path.stat().st_mode if path.exists() else None
-    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f".faltung.{os.urandom(4).hex()}.part")
     try:
         with unfinished.open("xb") as file:
             if mode is not None and hasattr(os, "fchmod"):
@@ -37,6 +37,41 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
         ):
             raise OSError(error.errno, error.strerror, given) from None
         raise
+
+
+def check_writable(path: Path) -> None:
+    """Raise before long work where :func:`replace_whole` would do so after it.
+
+    Raises
+    ------
+    ValueError
+        Where there is something else than a file: a device, say.
+    OSError
+        Where the folder is missing, or takes no files.
+
+    Examples
+    --------
+    >>> check_writable(Path("/dev/null"))
+    Traceback (most recent call last):
+    ValueError: /dev/null is no regular file; give the name of a file.
+    """
+    real = _regular(path)
+    tried = real.with_name(f".faltung.{os.urandom(4).hex()}.part")
+    try:
+        tried.open("xb").close()
+        tried.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _regular(path: Path) -> Path:
+    """Return what is replaced: what a link points to, not the link, and never a device."""
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if real.exists() and not real.is_file():
+        raise ValueError(f"{path} is no regular file; give the name of a file.")
+    return real
 
 
 @contextmanager

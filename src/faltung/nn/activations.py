@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class ReLU(Layer):
     >>> ReLU().forward([[-1.0, 2.0]]).tolist()
     [[0.0, 2.0]]
     """
+
+    recordable = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +52,8 @@ class LeakyReLU(Layer):
 
     slope: float = 0.01
 
+    rules: ClassVar[dict[str, str]] = {"slope": "a number above 0"}
+
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples."""
         y = layers.leaky_relu(x, self.slope)
@@ -69,6 +74,8 @@ class ELU(Layer):
     """
 
     alpha: float = 1.0
+
+    rules: ClassVar[dict[str, str]] = {"alpha": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples."""
@@ -183,11 +190,7 @@ class Dropout(Layer):
 
     rate: float = 0.5
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """Return the input's shape."""
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"rate={self.rate!r} must be from 0 to less than 1.")
-        return shapes[0]
+    rules: ClassVar[dict[str, str]] = {"rate": "from 0 to less than 1"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the samples, of which a part is 0 while training."""
@@ -210,6 +213,8 @@ class Flatten(Layer):
     >>> Flatten().output_shape((16, 5, 5))
     (400,)
     """
+
+    recordable = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (features,)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.nn.checking import flag, number, whole
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ class Augment:
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shift < 0 or self.cutout < 0 or self.rotate < 0 or not 0 <= self.scale < 1:
-            raise ValueError(f"{self}: none may be negative, and scale is less than 1.")
+        for name in ("shift", "cutout"):
+            whole(name, getattr(self, name), 0)
+        flag("flip", self.flip)
+        number("rotate", self.rotate, "a number, 0 or above")
+        number("scale", self.scale, "from 0 to less than 1")
+        number("fill", self.fill)
 
     def __call__(self, x: Array, seed: tuple[int, ...]) -> Array:
         """Return changed images; the same seed changes them in the same way."""
@@ -53,6 +58,11 @@ class Augment:
             raise ValueError(f"images are (images, channels, rows, columns); got {x.shape}.")
         rng = np.random.default_rng(seed)
         count, _, rows, columns = x.shape
+        if max(self.shift, self.cutout) > max(rows, columns):
+            raise ValueError(
+                f"a shift of {self.shift} and a cutout of {self.cutout} must be no more than the "
+                f"longer side of images of {rows} x {columns}."
+            )
         move: Array = rng.integers(-self.shift, self.shift + 1, (2, count))
         mirrored: Array = np.asarray(rng.random(count) < (0.5 if self.flip else 0.0))
         angle: Array = np.asarray(np.radians(rng.uniform(-1, 1, count) * self.rotate))

@@ -20,6 +20,8 @@ from faltung.layers.problem import (
     transposed_shape,
 )
 from faltung.layers.problem import Conv as Problem
+from faltung.layers.recording import unrecorded
+from faltung.nn.checking import whole
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
 
@@ -67,7 +69,7 @@ class Conv(Layer):
     initial: str = "he"
     connections: Any = None
 
-    takes_relu = True
+    takes_relu = takes_gate = recordable = True
 
     def problem(self, shape: Shape) -> Problem:
         """Return the checked layer for one image of this shape."""
@@ -93,11 +95,26 @@ class Conv(Layer):
         """Return the kernels, and the bias."""
         problem = self.problem(shape)
         k_shape = problem.k_shape
+        self._check_connections(k_shape[1])
         out = math.prod(k_shape[2:]) * self.outputs // problem.groups
         found = {"weights": Weight(k_shape, self.initial, (math.prod(k_shape[1:]), out))}
         if self.bias:
             found["bias"] = Weight((self.outputs,))
         return found
+
+    def _check_connections(self, seen: int) -> None:
+        """Raise ValueError where connections are not those of ``seen`` channels to the outputs."""
+        given = self.connections
+        if given is None:
+            return
+        lists = isinstance(given, (list, tuple)) and all(
+            isinstance(c, (list, tuple)) for c in given
+        )
+        if not lists or len(given) != self.outputs:
+            raise ValueError(f"connections must be a list of channels for each of {self.outputs}.")
+        for channel in (whole("connections", c, 0) for channels in given for c in channels):
+            if channel >= seen:
+                raise ValueError(f"connections has channel {channel}; an output sees {seen}.")
 
     def draw(self, shape: Shape, seed: Any, dtype: np.dtype[Any]) -> None:
         """Draw the kernels; connections that are cut weigh 0."""
@@ -107,10 +124,6 @@ class Conv(Layer):
 
     def mask(self, weights: Array) -> Array:
         """Return 1 where an output sees a channel, as the kernels' shape."""
-        if len(self.connections) != self.outputs:
-            raise ValueError(
-                f"connections has {len(self.connections)} lists; there are {self.outputs} outputs."
-            )
         found = np.zeros_like(weights)
         for output, seen in enumerate(self.connections):
             found[output, list(seen)] = 1
@@ -135,11 +148,15 @@ class Conv(Layer):
         options = self._options(x.shape[1])
         dk = layers.conv_weight_gradient(x, dy, k.shape[2:], **options)
         if self.connections is not None:
+            unrecorded()
             dk = dk * self.mask(k)
         self.gradients = {"weights": dk}
         if self.bias:
             self.gradients["bias"] = layers.bias_gradient(dy)
-        return layers.conv_input_gradient(dy, k, x.shape[2:], **options) if wanted else None
+        if not wanted:
+            return None
+        gate = x if self.gate else None
+        return layers.conv_input_gradient(dy, k, x.shape[2:], gate=gate, **options)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return the multiplications of one image."""
@@ -173,6 +190,8 @@ class ConvTransposed(Layer):
 
     def _k_shape(self, shape: Shape) -> Shape:
         into = channels("ConvTransposed", shape)
+        if self.outputs < 1:
+            raise ValueError(f"outputs={self.outputs} must be at least 1.")
         if self.groups < 1 or into % self.groups or self.outputs % self.groups:
             raise ValueError(
                 f"groups={self.groups} must divide the {into} channels of {shape} and the "
@@ -242,7 +261,7 @@ class Dense(Layer):
     bias: bool = True
     initial: str = "he"
 
-    takes_relu = True
+    takes_relu = takes_gate = recordable = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (outputs,)."""
@@ -273,7 +292,9 @@ class Dense(Layer):
             self.gradients["bias"] = layers.bias_gradient(dy)
         if not wanted:
             return None
-        return unflattened(layers.conv_input_gradient(dy, self.parameters["weights"], ()), shape)
+        gate = x if self.gate else None
+        dx = layers.conv_input_gradient(dy, self.parameters["weights"], (), gate=gate)
+        return unflattened(dx, shape)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return the multiplications of one image."""

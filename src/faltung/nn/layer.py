@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.nn.checking import flag, number, whole
 from faltung.windows import Window
 
 Shape = tuple[int, ...]
@@ -44,6 +45,10 @@ class Weight:
     initial: str = "zeros"
     fans: tuple[int, int] = (1, 1)
 
+    def __post_init__(self) -> None:
+        if self.initial not in INITIAL:
+            raise ValueError(f"initial={self.initial!r} is unknown; use {', '.join(INITIAL)}.")
+
     def draw(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
         """Return the numbers: He et al. (2015) and Glorot and Bengio (2010), normal.
 
@@ -55,8 +60,6 @@ class Weight:
         if self.initial in ("zeros", "ones"):
             return np.full(self.shape, self.initial == "ones", dtype)
         into, out = self.fans
-        if self.initial not in INITIAL:
-            raise ValueError(f"initial={self.initial!r} is unknown; use {', '.join(INITIAL)}.")
         variance = 2 / into if self.initial == "he" else 2 / (into + out)
         # drawn in float32 whatever the dtype: the same network in both
         drawn = rng.standard_normal(self.shape, np.float32)
@@ -78,13 +81,19 @@ class Layer:
         What is learnt, by name, and after :meth:`backward` the loss's gradient of each.
     state : dict of arrays
         What is kept and not learnt: running moments.
-    relu : bool
-        Set by a network where the next layer's relu is done in the same pass.
+    relu, gate : bool
+        Set by a network where the relu behind is done in the same pass, and where the way back of
+        the relu before is.
+    rules : dict of str
+        Of options that are numbers, what these must be, as in :mod:`faltung.nn.checking`.
     fused : bool
         Set by a network where a batch norm pools, too, while training: of it and of the pooling.
     """
 
+    rules: ClassVar[dict[str, str]] = {}
     takes_relu: ClassVar[bool] = False  # whether a relu behind it costs nothing
+    takes_gate: ClassVar[bool] = False  # whether the way back of one before it does
+    recordable: ClassVar[bool] = False  # whether it does all by :mod:`faltung.layers.recording`
     joins: ClassVar[bool] = False  # whether it takes several inputs
 
     def __init_subclass__(cls) -> None:
@@ -94,8 +103,26 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
-        self.relu = self.fused = False
+        self.relu = self.gate = self.fused = False
         self._kept: Any = None
+
+    def check(self) -> None:
+        """Raise ValueError where an option is not of its kind.
+
+        >>> from faltung import nn
+        >>> nn.Dense("10").check()
+        Traceback (most recent call last):
+        ValueError: outputs='10' must be an int.
+        """
+        for each in fields(self):  # type: ignore[arg-type]
+            name, value = each.name, getattr(self, each.name)
+            kind = getattr(each.type, "__name__", each.type)
+            if kind == "bool":
+                flag(name, value)
+            elif kind == "int":
+                whole(name, value)
+            elif kind == "float":
+                number(name, value, self.rules.get(name, "a number"))
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the output's shape for one image, or raise ValueError where it does not fit."""

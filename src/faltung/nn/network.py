@@ -10,7 +10,10 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
+from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
+from faltung.nn.checking import whole
+from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 from faltung.nn.pooling import MaxPool
@@ -53,21 +56,28 @@ class Graph:
     """
 
     def __init__(self, input_shape: Sequence[int], seed: int = 0, dtype: Any = np.float32) -> None:
-        self.input_shape: Shape = tuple(int(n) for n in input_shape)
-        if not self.input_shape or min(self.input_shape) < 1:
+        try:
+            self.input_shape: Shape = tuple(whole("", n, 1) for n in input_shape)
+        except (TypeError, ValueError):
+            self.input_shape = ()
+        if not self.input_shape:
             raise ValueError(
                 f"input_shape={input_shape!r} must be that of one image, (channels, *space)."
             )
-        self.seed, self.dtype = int(seed), np.dtype(dtype)
-        if self.seed < 0:
-            raise ValueError(f"seed={seed} must not be negative.")
+        self.seed, self.dtype = whole("seed", seed, 0), np.dtype(dtype)
         if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
             raise ValueError(f"dtype={dtype!r} must be float32 or float64.")
         self.nodes: list[Node] = []
         self.notes: dict[str, str] = {}
         self._ready = False
         self._fused = False
+        self._flat: Flat | None = None
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
+
+    def __repr__(self) -> str:
+        kind, layers = type(self).__name__, len(self.nodes)
+        ways = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{kind} of {layers} layers: {ways}, {self.count():,} parameters>"
 
     # ---- building ------------------------------------------------------------------------------
 
@@ -81,7 +91,10 @@ class Graph:
         ValueError
             Where the shapes do not fit; the message has the shape behind each layer.
         """
-        found = inputs or (len(self.nodes),)
+        if not isinstance(layer, Layer):
+            advice = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            raise TypeError(f"{layer!r} is no layer{advice}.")
+        found = tuple(whole("input", i) for i in inputs) or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
         kind = type(layer).__name__
@@ -92,6 +105,7 @@ class Graph:
         alike = sum(type(node.layer) is type(layer) for node in self.nodes)
         name = f"{kind.lower()}{alike + 1}"
         try:
+            layer.check()
             shape = layer.output_shape(*(self.shape(i) for i in found))
             layer.weights(self.shape(found[0]))
         except ValueError as error:
@@ -124,6 +138,7 @@ class Graph:
             for number in range(1, len(self.nodes) + 1):
                 self._draw(number)
             self._ready = True
+            self.flat()
         if not self._fused:
             self._fuse()
             self._pool()
@@ -139,13 +154,13 @@ class Graph:
         return found
 
     def _fuse(self) -> None:
-        """Leave a relu to the layer before it, and its way back to that or to the pooling behind.
+        """Leave a relu to the layer before it, and its way back to that or to the layer behind.
 
         That takes a layer whose output goes nowhere else.
         """
         users = self.users()
         for node in self.nodes:
-            node.layer.relu = False
+            node.layer.relu = node.layer.gate = False
         for number, node in enumerate(self.nodes, 1):
             if not isinstance(node.layer, ReLU):
                 continue
@@ -157,8 +172,8 @@ class Graph:
             if before is not None and alone:
                 before.relu = True
             back = alone and isinstance(before, BatchNorm)
-            if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
-                behind[0].relu = back = True
+            if not back and len(behind) == 1 and behind[0].takes_gate:
+                behind[0].gate = back = True
             node.layer.done = (alone, back)
 
     def _pool(self) -> None:
@@ -183,9 +198,10 @@ class Graph:
             raise TypeError(f"x has dtype {x.dtype}; networks take real numbers.")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shapes = "".join(f", {node.name} {node.shape}" for node in self.nodes)
+            single = " One image is x[None]." if x.shape == self.input_shape else ""
             raise ValueError(
                 f"x has shape {x.shape}; the network takes (images, "
-                f"{', '.join(map(str, self.input_shape))}). Its shapes: input "
+                f"{', '.join(map(str, self.input_shape))}).{single} Its shapes: input "
                 f"{self.input_shape}{shapes}."
             )
         if len(x) == 0:
@@ -242,7 +258,11 @@ class Graph:
                 parts = [node.layer.backward(each, any(learns[i] for i in node.inputs))]
             for i, part in zip(node.inputs, parts, strict=True):
                 before = found[i]
-                found[i] = part if before is None or part is None else before + part
+                if before is None or part is None:
+                    found[i] = part
+                else:
+                    unrecorded()
+                    found[i] = before + part
 
     def predict(self, x: Any, batch: int = 256) -> Array:
         """Return the outputs of images, ``batch`` at a time: logits, where a loss takes those.
@@ -267,6 +287,14 @@ class Graph:
         """Return what is learnt, as ``layer.name``; changing an array changes the network."""
         self.prepare()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.parameters.items()}
+
+    def flat(self) -> Flat:
+        """Return the parameters as views of two arrays, which they become if they are not."""
+        self.prepare()
+        layers = [node.layer for node in self.nodes]
+        if self._flat is None or not self._flat.holds(layers):
+            self._flat = Flat(layers, self.dtype)
+        return self._flat
 
     def gradients(self) -> dict[str, Array]:
         """Return the gradients, under the parameters' names."""
@@ -304,6 +332,7 @@ class Graph:
         for node, parameters, state in zip(self.nodes, found[::2], found[1::2], strict=True):
             node.layer.parameters, node.layer.state = parameters, state
         self._ready = True  # nothing is left to draw
+        self.flat()
 
     def count(self) -> int:
         """Return the number of parameters; nothing is drawn for that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
 
     takes_relu = True
+    rules: ClassVar[dict[str, str]] = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the input's shape."""
@@ -86,6 +88,8 @@ class LayerNorm(Layer):
 
     epsilon: float = 1e-5
 
+    rules: ClassVar[dict[str, str]] = {"epsilon": "a number, 0 or above"}
+
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         """Return one window over all, by the moments."""
         return tuple(Window(n, n) for n in shape[1:])
@@ -125,11 +129,7 @@ class Standardise(Layer):
     mean: float = 0.0
     deviation: float = 1.0
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """Return the input's shape."""
-        if not 0 < self.deviation < float("inf"):
-            raise ValueError(f"deviation={self.deviation!r} must be a number above 0.")
-        return shapes[0]
+    rules: ClassVar[dict[str, str]] = {"deviation": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the standardised samples."""

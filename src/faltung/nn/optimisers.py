@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.nn.checking import flag, number
 
 Arrays = dict[str, Array]
 
@@ -35,9 +36,10 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate)
-        _below_one(momentum=self.momentum)
-        _not_negative("decay", self.decay)
+        number("rate", self.rate, "a number above 0")
+        number("momentum", self.momentum, "from 0 to less than 1")
+        number("decay", self.decay, "a number, 0 or above")
+        flag("nesterov", self.nesterov)
 
     def step(
         self, parameters: Arrays, gradients: Arrays, state: Arrays, number: int, factor: float = 1.0
@@ -55,6 +57,11 @@ class SGD:
                 v += g
                 g = g + kind(self.momentum) * v if self.nesterov else v
             w -= kind(self.rate * factor) * g
+
+    def settings(self, number: int, factor: float, decays: bool) -> tuple[float, ...]:
+        """Return what the compiled step takes: see ``pipelines/training.py``."""
+        decay = self.decay if decays else 0.0
+        return (self.rate * factor, self.momentum, decay, float(self.nesterov))
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,11 @@ class Adam:
     decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive("rate", self.rate)
-        _positive("epsilon", self.epsilon)
-        _below_one(first=self.first, second=self.second)
-        _not_negative("decay", self.decay)
+        for name in ("rate", "epsilon"):
+            number(name, getattr(self, name), "a number above 0")
+        for name in ("first", "second"):
+            number(name, getattr(self, name), "from 0 to less than 1")
+        number("decay", self.decay, "a number, 0 or above")
 
     def step(
         self, parameters: Arrays, gradients: Arrays, state: Arrays, number: int, factor: float = 1.0
@@ -109,6 +117,16 @@ class Adam:
             size += kind(self.epsilon)
             w -= kind(rate / seen) * m / size
 
+    def settings(self, number: int, factor: float, decays: bool) -> tuple[float, ...]:
+        """Return what the compiled step takes: see ``pipelines/training.py``."""
+        rate = self.rate * factor
+        grown, seen = 1 - self.second**number, 1 - self.first**number
+        left = 1 - rate * self.decay if decays else 1.0
+        return (
+            rate / seen, self.first, 1 - self.first, self.second, 1 - self.second, 1 / grown,
+            self.epsilon, left,
+        )  # fmt: skip
+
 
 def adamw(rate: float = 1e-3, decay: float = 0.01) -> Adam:
     """Return :class:`Adam` with a decay of the weights.
@@ -120,22 +138,6 @@ def adamw(rate: float = 1e-3, decay: float = 0.01) -> Adam:
 
 
 Optimiser = SGD | Adam
-
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value!r} must be a number above 0.")
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}={value!r} must be a number, 0 or above.")
-
-
-def _below_one(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}={value!r} must be from 0 to less than 1.")
 
 
 # ---- schedules ---------------------------------------------------------------------------------
@@ -166,7 +168,8 @@ class Cosine:
     warm: float = 0.0
 
     def __post_init__(self) -> None:
-        _below_one(warm=self.warm)
+        number("warm", self.warm, "from 0 to less than 1")
+        number("end", self.end, "a number, 0 or above")
 
     def factor(self, done: float) -> float:
         """Return what the rate is multiplied by, after this part of the training."""
@@ -189,7 +192,9 @@ class OneCycle:
     end: float = 1e-5
 
     def __post_init__(self) -> None:
-        _below_one(up=self.up)
+        number("up", self.up, "from 0 to less than 1")
+        for name in ("start", "end"):
+            number(name, getattr(self, name), "a number, 0 or above")
 
     def factor(self, done: float) -> float:
         """Return what the rate is multiplied by, after this part of the training."""

@@ -59,22 +59,37 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Array], Texts]:
     ValueError
         Where it is no such file, or is cut off.
     """
-    data = Path(path).read_bytes()
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device may have no end
+        raise ValueError(f"{path} is no regular file; give one that faltung saved.")
+    data = path.read_bytes()
     try:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or length > min(len(data) - 8, HEADER):
             raise ValueError("its header is longer than the file")
         header = json.loads(data[8 : 8 + length])
         texts = header.pop("__metadata__", {})
-        body = memoryview(data)[8 + length :]
-        arrays = {name: _array(body, entry) for name, entry in header.items()}
         if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError("its texts are none")
+        body = memoryview(data)[8 + length :]
+        _check_places([entry["data_offsets"] for entry in header.values()], len(body))
+        arrays = {name: _array(body, entry) for name, entry in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} is no whole safetensors file: {error}. Give a file that faltung saved."
         ) from None
     return arrays, texts
+
+
+def _check_places(places: list[Any], size: int) -> None:
+    """Raise ValueError unless arrays lie one behind the other: a small file holds few numbers."""
+    end = 0
+    for first, stop in sorted(places):
+        if first != end or stop < first:
+            raise ValueError(f"its arrays do not follow one another at {end}")
+        end = stop
+    if end != size:
+        raise ValueError(f"its arrays end at {end} and the file at {size}")
 
 
 def _array(body: memoryview, entry: Any) -> Array:
@@ -104,9 +119,10 @@ def rebuilt(text: str) -> Graph:
     found = json.loads(text)
     network = Graph(found["input_shape"], found["seed"], found["dtype"])
     for node in found["layers"]:
-        if node["kind"] not in KINDS:
-            raise ValueError(f"the file has a layer {node['kind']!r}, which is unknown here.")
-        network.add(KINDS[node["kind"]](**node["options"]), *node["inputs"])
+        kind = KINDS.get(node["kind"])
+        if kind is None or "__dataclass_fields__" not in vars(kind):  # what layers share is none
+            raise ValueError(f"the layer {node['kind']!r} is unknown here.")
+        network.add(kind(**node["options"]), *node["inputs"])
     return network
 
 
@@ -143,15 +159,17 @@ def load(path: str | PathLike[str]) -> Graph:
     Raises
     ------
     ValueError
-        Where the file is cut off, or holds no network.
+        Where the file is cut off, or holds no network; nothing in it is ever run as code.
     """
     arrays, texts = read(path)
     if "faltung.network" not in texts:
         raise ValueError(f"{path} holds arrays and no network; give a file that faltung saved.")
     try:
         network = rebuilt(texts["faltung.network"])
+        network.load(arrays)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} holds no network that fits: {error}") from None
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} describes no network: {error!r}.") from None
-    network.load(arrays)
     network.notes = {n[5:]: text for n, text in texts.items() if n.startswith("note.")}
     return network

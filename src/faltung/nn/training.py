@@ -11,8 +11,8 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -22,15 +22,36 @@ import numpy as np
 
 from faltung import layers
 from faltung.dtypes import Array
+from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.layer import Mode
+from faltung.nn.checking import finite, first_not_finite, number, shown, whole
+from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
-from faltung.nn.optimisers import SGD, Constant, Optimiser, Schedule
+from faltung.nn.optimisers import (
+    SGD,
+    Adam,
+    Constant,
+    Cosine,
+    OneCycle,
+    Optimiser,
+    Schedule,
+)
+from faltung.nn.progress import Bar, patient
+from faltung.nn.steps import Steps
 
+SUM = "faltung.checksum"
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
+PART = 256  # images that are measured at a time
 LOSSES = ("cross_entropy", "mean_squared_error")
+KINDS: tuple[tuple[str, Any, str], ...] = (
+    ("network", Graph, "a network: nn.Sequential or nn.Graph"),
+    ("optimiser", (SGD, Adam), "nn.SGD(...), nn.Adam(...) or nn.adamw(...)"),
+    ("schedule", (Constant, Cosine, OneCycle), "nn.Constant(), nn.Cosine() or nn.OneCycle()"),
+    ("augment", (Augment, type(None)), "nn.Augment(...) or None"),
+    ("checkpoint", (str, PathLike, type(None)), "a path or None"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,16 @@ class Epoch:
     validation_accuracy: float
     rate: float
     seconds: float = field(compare=False, default=0.0)
+
+    def __str__(self) -> str:
+        told = f"epoch {self.number}: {_figures(self.loss, self.accuracy)}"
+        if math.isnan(self.validation_loss):
+            return told
+        return f"{told}; held out {_figures(self.validation_loss, self.validation_accuracy)}"
+
+
+def _figures(loss: float, accuracy: float) -> str:
+    return f"loss {loss:.4f}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.2%}")
 
 
 @dataclass
@@ -87,12 +118,13 @@ class Trainer:
         Stop when the validation loss has not fallen for so many epochs, and take the parameters of
         the best.
     checkpoint : path, optional
-        Where to keep the state, every ``every`` seconds and at the end.
+        Where to keep the state, every ``every`` seconds, at the end and at Ctrl-C, which waits for
+        the end of a step (a second one does not).
     every : float
     progress : bool
-        Show a bar with loss and accuracy.
+        Show a bar with loss and accuracy, and print each epoch.
     told : function, optional
-        Called with each :class:`Epoch` as it ends.
+        Called with each :class:`Epoch` as it ends, instead of printing it.
 
     Examples
     --------
@@ -123,14 +155,19 @@ class Trainer:
     told: Callable[[Epoch], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError(f"epochs={self.epochs} and batch={self.batch} must be at least 1.")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed} must not be negative.")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience={self.patience} must be at least 1.")
+        for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
+            setattr(self, name, whole(name, getattr(self, name), least))
+        if self.patience is not None:
+            self.patience = whole("patience", self.patience, 1)
+        self.smoothing = number("smoothing", self.smoothing, "from 0 to 1")
+        self.every = number("every", self.every, "seconds, 0 or above")
+        for name, kinds, allowed in KINDS:
+            if not isinstance(getattr(self, name), kinds):
+                raise ValueError(f"{name}={shown(getattr(self, name))} must be {allowed}.")
         if self.loss not in LOSSES:
             raise ValueError(f"loss={self.loss!r} is unknown; use {' or '.join(LOSSES)}.")
+        if not self._classes and (self.smoothing or self.class_weights is not None):
+            raise ValueError("smoothing and class_weights go with the cross entropy.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
 
     # ---- the way -------------------------------------------------------------------------------
@@ -152,55 +189,77 @@ class Trainer:
         Raises
         ------
         ValueError
-            Where shapes do not fit, labels are out of range, there are no images, or the checkpoint
-            is of another training.
+            Where shapes do not fit, labels are out of range, there are no images, some are no
+            numbers, or the checkpoint is damaged or of another training.
+        OSError
+            Where the checkpoint cannot be written, before the training begins.
         FloatingPointError
             Where the loss is no number any more; the message names the layer where it began.
         """
         x, y = self._checked(x, y)
         held: tuple[Array, Array] | None = None
-        if isinstance(validation, (int, float)):
-            x, y, held = self._split(x, y, validation)
-        elif validation is not None:
+        if isinstance(validation, (tuple, list)):
+            if len(validation) != 2:
+                raise ValueError(f"validation is {len(validation)} things; give images and labels.")
             held = self._checked(*validation)
+        elif validation is not None:
+            x, y, held = self._split(x, y, number("validation", validation))
         if self.patience is not None and held is None:
             raise ValueError("patience needs a validation part; give validation=0.1.")
+        if self.checkpoint is not None:
+            check_writable(Path(self.checkpoint))
         self.network.prepare()
         self._run, self._state, self._best = _Run(), {}, {}
         key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
         weights = self._class_weights(y)
+        if bad := self._bad():
+            raise ValueError(f"{bad} holds NaN or infinity before the training; load or draw it.")
         self._saved = time.monotonic()
-        with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+        quiet = np.errstate(over="ignore", invalid="ignore")  # the loss tells
+        with reusing(), quiet, patient(self.checkpoint is not None) as interrupted:
             while self._run.epoch < self.epochs and not self._stopped():
-                self._epoch(x, y, held, weights, key)
-        if self._best:
-            self.network.load(self._best)
-        self._save(key)
+                self._epoch(x, y, held, weights, key, interrupted)
+            if self._best:
+                self.network.load(self._best)
+            self._save(key)
+        if interrupted():
+            raise KeyboardInterrupt
         return list(self._run.history)
 
     def _stopped(self) -> bool:
         return self.patience is not None and self._run.waited >= self.patience
 
-    def _epoch(self, x: Array, y: Array, held: Any, weights: Array | None, key: str) -> None:
+    def _epoch(
+        self, x: Array, y: Array, held: Any, weights: Array | None, key: str,
+        interrupted: Callable[[], bool],
+    ) -> None:  # fmt: skip
         """Go on with an epoch to its end."""
         run, started = self._run, time.monotonic()
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
-        with self._bar(batches) as shown:
+        images = min(self.batch, len(x))
+        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        label = f"epoch {run.epoch + 1}/{self.epochs}"
+        with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                loss, hits = self._step(x[picked], y[picked], weights, factor)
+                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
+                loss, hits = self._step(batch, y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
                 seen = min(run.batch * self.batch, len(x))
-                shown(run.loss / seen, run.hits / seen)
-                if self.checkpoint is not None and time.monotonic() - self._saved > self.every:
+                if show is not None:
+                    hit = f" accuracy {run.hits / seen:.1%}" if self._classes else ""
+                    show(run.batch, f"loss {run.loss / seen:.4g}{hit}")
+                if interrupted() or time.monotonic() - self._saved > self.every:
                     self._save(key)
+                if interrupted():
+                    raise KeyboardInterrupt
         factor = self.schedule.factor((run.steps - 1) / last)
         loss_held, accuracy_held = (math.nan, math.nan) if held is None else self.measure(*held)
         run.history.append(
@@ -211,6 +270,14 @@ class Trainer:
         )  # fmt: skip
         if self.told is not None:
             self.told(run.history[-1])
+        elif self.progress:
+            print(run.history[-1])
+        if self._bad():
+            told = f"parameters are no numbers at the end of epoch {run.epoch + 1}"
+            raise FloatingPointError(self._diagnosis(x[:0], INFERENCE, told))
+        if held is not None and not math.isfinite(loss_held):
+            told = f"the loss held out is {loss_held} at the end of epoch {run.epoch + 1}"
+            raise FloatingPointError(self._diagnosis(held[0], INFERENCE, told))
         run.epoch, run.batch, run.loss, run.hits = run.epoch + 1, 0, 0.0, 0
         if self.patience is not None:
             run.waited += 1
@@ -220,27 +287,32 @@ class Trainer:
 
     def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run = self._run
+        run, steps = self._run, self._steps
         if self.augment is not None:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = self.network.forward(x, mode)
-        loss, dy = self._loss(out, y, weights)
+        out = steps.forward(x, mode)
+        loss, hits, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
-            raise FloatingPointError(self._diagnosis(x, mode, loss))
-        self.network.backward(dy)
+            told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
+            raise FloatingPointError(self._diagnosis(x, mode, told))
+        steps.backward(dy)
         run.steps += 1
-        self.optimiser.step(
-            self.network.parameters(), self.network.gradients(), self._state, run.steps, factor
-        )
-        return loss, self._hits(out, y)
+        steps.descent.step(run.steps, factor)
+        return loss, hits
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-        if self.loss == "mean_squared_error":
-            return layers.mean_squared_error(out, y)
-        if weights is not None and not weights[y].sum() > 0:
-            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        if self._classes and weights is None and not self.smoothing:
+            told = self._steps.cross_entropy(y)
+            if told is not None:
+                return told
+        if not self._classes:
+            loss, dy = layers.mean_squared_error(out, y)
+        elif weights is not None and not weights[y].sum() > 0:
+            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        else:
+            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+        return loss, self._hits(out, y), dy
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
@@ -252,7 +324,7 @@ class Trainer:
     def _share(self, hits: int, count: int) -> float:
         return hits / count if self._classes else math.nan
 
-    def measure(self, x: Any, y: Any, batch: int = 256) -> tuple[float, float]:
+    def measure(self, x: Any, y: Any, batch: int = PART) -> tuple[float, float]:
         """Return the mean loss and the accuracy on images that are not trained on."""
         x, y = self._checked(x, y)
         total, hits = 0.0, 0
@@ -272,13 +344,20 @@ class Trainer:
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
         self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        x = x.astype(self.network.dtype, copy=False)
-        if len(y) != len(x):
-            raise ValueError(f"there are {len(x)} images and {len(y)} labels or targets.")
+        with np.errstate(over="ignore"):
+            x = x.astype(self.network.dtype, copy=False)
+        if y.shape[:1] != x.shape[:1]:
+            raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
+        if (image := first_not_finite(x)) is not None:
+            raise ValueError(f"image {image} holds NaN or infinity in {x.dtype}. Fill or drop it.")
         shape = self.network.output_shape
         if not self._classes:
             if y.shape[1:] != shape:
                 raise ValueError(f"targets have shape {y.shape}; they must be (images, *{shape}).")
+            if y.dtype.kind not in "biuf":
+                raise TypeError(f"targets have dtype {y.dtype}; they must be real numbers.")
+            if (image := first_not_finite(y)) is not None:
+                raise ValueError(f"the target of image {image} holds NaN or infinity. Drop it.")
             return x, y
         if len(shape) != 1 or y.ndim != 1 or y.dtype.kind not in "iu":
             raise ValueError(
@@ -294,14 +373,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        count = round(len(x) * part)
-        if not (0 < part < 1 and 0 < count < len(x)):
-            raise ValueError(
-                f"validation={part} of {len(x)} images leaves one side empty; give a part between "
-                "0 and 1, or a pair of images and labels."
-            )
-        order = np.random.default_rng((self.seed, SPLIT)).permutation(len(x))
-        kept, left = np.sort(order[count:]), np.sort(order[:count])
+        kept, left = held_out(len(x), part, self.seed)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -315,50 +387,31 @@ class Trainer:
                 )
             counts = np.bincount(y, minlength=classes)
             return np.asarray(len(y) / (classes * np.maximum(counts, 1)))
-        weights = np.asarray(self.class_weights, np.float64)
-        if weights.shape != (classes,) or not (weights >= 0).all() or not weights.sum() > 0:
+        weights = np.asarray(self.class_weights)
+        fits = weights.shape == (classes,) and weights.dtype.kind in "biuf"
+        if not fits or not (weights >= 0).all() or not 0 < weights.sum(dtype="f8") < math.inf:
             raise ValueError(f"class_weights must be {classes} numbers, not negative, not all 0.")
+        weights = weights.astype(np.float64)
         return weights
 
-    def _diagnosis(self, x: Array, mode: Mode, loss: float) -> str:
+    def _bad(self) -> str | None:
+        """Return the last parameter that holds NaN or infinity, or else the last such moment."""
+        return _last_bad(self.network.parameters()) or _last_bad(self.network.arrays())
+
+    def _diagnosis(self, x: Array, mode: Mode, told: str) -> str:
         """Say in which layer the first number appeared that is none.
 
         Parameters turn bad on the way back, which begins at the last layer: the last bad one was
         the first.
         """
-        where = f"the loss is {loss} in epoch {self._run.epoch + 1}, step {self._run.steps + 1}"
         advice = "The parameters are lost; use a lower rate, or load the last checkpoint."
-        if not np.isfinite(x).all():
-            image = int(np.argwhere(~np.isfinite(x))[0][0])
-            return f"{where}: image {image} of the batch holds NaN or infinity. Clean the data."
-        bad = [n for n, a in self.network.parameters().items() if not np.isfinite(a).all()]
-        if bad:
-            return f"{where}: it first appeared in {bad[-1]}, in the step before. {advice}"
-        for node, y in self.network.outputs(x, mode):
-            if not np.isfinite(y).all():
-                return f"{where}: it first appeared in the output of {node.name}. {advice}"
-        return f"{where}: it first appeared in the loss. {advice}"
-
-    # ---- the bar -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _bar(self, batches: int) -> Iterator[Any]:
-        if not self.progress:
-            yield lambda loss, accuracy: None
-            return
-        import click
-
-        label = f"epoch {self._run.epoch + 1}/{self.epochs}"
-        with click.progressbar(
-            length=batches, label=label, item_show_func=lambda item: item, show_pos=False
-        ) as bar:
-            bar.update(self._run.batch)
-
-            def shown(loss: float, accuracy: float) -> None:
-                told = f"  accuracy {accuracy:.1%}" if self._classes else ""
-                bar.update(1, f"loss {loss:.4f}{told}")
-
-            yield shown
+        if bad := _last_bad(self.network.parameters()):
+            return f"{told}: it first appeared in {bad}, in the step before. {advice}"
+        for start in range(0, len(x), PART):
+            for node, y in self.network.outputs(x[start : start + PART], mode):
+                if not finite(y):
+                    return f"{told}: it first appeared in the output of {node.name}. {advice}"
+        return f"{told}: it first appeared in {self._bad() or 'the loss'}. {advice}"
 
     # ---- checkpoints ---------------------------------------------------------------------------
 
@@ -368,18 +421,19 @@ class Trainer:
             saving.described(self.network), repr(self.optimiser), repr(self.schedule), self.epochs,
             self.batch, self.seed, self.loss, self.smoothing, repr(self.class_weights),
             repr(self.augment), self.patience, x.shape,
-            _digest(x), _digest(y),
+            digest(x), digest(y),
         ]  # fmt: skip
         return json.dumps(recipe)
 
     def _save(self, key: str) -> None:
         """Write a checkpoint; where that fails, the last one stays and training goes on."""
-        if self.checkpoint is None:
+        if self.checkpoint is None or self._bad():  # the last good one stays
             return
         arrays = {f"network/{n}": a for n, a in self.network.arrays().items()}
         arrays |= {f"optimiser/{n}": a for n, a in self._state.items()}
         arrays |= {f"best/{n}": a for n, a in self._best.items()}
-        texts = {"faltung.training": json.dumps(asdict(self._run)), "faltung.recipe": key}
+        run = json.dumps(asdict(self._run))
+        texts = {"faltung.training": run, "faltung.recipe": key, SUM: _checksum(arrays, run)}
         try:
             saving.write(self.checkpoint, arrays, texts)
         except OSError as error:
@@ -398,15 +452,42 @@ class Trainer:
                 f"{self.checkpoint} is the checkpoint of another network, recipe or data; remove "
                 "it, or give what it was made with."
             )
-        found = json.loads(texts["faltung.training"])
-        history = [Epoch(**_known(epoch)) for epoch in found.pop("history")]
-        self._run = _Run(**found, history=history)
-        parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
-        for name, array in arrays.items():
-            part, rest = name.split("/", 1)
-            parts[part][rest] = array
-        self.network.load(parts["network"])
-        self._state, self._best = parts["optimiser"], parts["best"]
+        try:
+            if texts[SUM] != _checksum(arrays, texts["faltung.training"]):
+                raise ValueError("its checksum is another")
+            found = json.loads(texts["faltung.training"])
+            history = [Epoch(**_known(epoch)) for epoch in found.pop("history")]
+            run = _Run(**found, history=history)
+            counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
+            for count in counts:
+                whole("a count", count, 0)
+            parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
+            for name, array in arrays.items():
+                part, rest = name.split("/", 1)
+                parts[part][rest] = array
+            self.network.load(parts["network"])
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{self.checkpoint} is damaged, or of another version: {error}. Remove it, or "
+                "train without a resume."
+            ) from None
+        self._run, self._state, self._best = run, parts["optimiser"], parts["best"]
+
+
+def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+    """Return which images are trained on, and which are left out for validation.
+
+    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
+    [40, 10]
+    """
+    left = round(count * part)
+    if not (0 < part < 1 and 0 < left < count):
+        raise ValueError(
+            f"validation={part} of {count} images leaves one side empty; give a part between 0 "
+            "and 1, or a pair of images and labels."
+        )
+    order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    return np.sort(order[left:]), np.sort(order[:left])
 
 
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
@@ -414,6 +495,19 @@ def _known(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: math.nan if value != value else value for name, value in figures.items()}
 
 
-def _digest(array: Array) -> int:
+def _last_bad(arrays: dict[str, Array]) -> str | None:
+    """Return the name of the last array that holds NaN or infinity."""
+    return next((name for name, a in reversed(arrays.items()) if not finite(a)), None)
+
+
+def _checksum(arrays: dict[str, Array], run: str) -> str:
+    """Return what tells that a checkpoint's numbers are those that were written."""
+    found = zlib.crc32(run.encode())
+    for name, array in arrays.items():
+        found = zlib.crc32(np.ascontiguousarray(array).data, zlib.crc32(name.encode(), found))
+    return str(found)
+
+
+def digest(array: Array) -> int:
     """Return a checksum of an array's numbers."""
     return zlib.crc32(np.ascontiguousarray(array).data)
