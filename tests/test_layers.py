@@ -434,6 +434,13 @@ def test_what_is_not_finite_stays_under_its_taps():
     assert np.isnan(y).sum() == np.isinf(y).sum() == 12 * 9
     assert np.isnan(y[3, :, 1:4, 1:4]).all()
     assert np.isinf(y[9, :, 4:7, 4:7]).all()
+    few = np.zeros((64, 12, 9, 9), np.float32)
+    few[3, 1, 2, 2] = np.inf
+    y = layers.conv(few, np.ones((48, 12, 3, 3), np.float32), padding=1)  # looks at its input
+    assert np.isinf(y).sum() == np.isinf(y[3, :, 1:4, 1:4]).sum() == 48 * 9
+    few[3, 1, 2, 2] = 3e38
+    y = layers.conv(few, np.ones((48, 12, 3, 3), np.float32), padding=1)
+    assert (y.max(), np.isfinite(y).all()) == (np.float32(3e38), True)
     deep = np.zeros((4, 2, 16, 16), np.float32)
     deep[3, 1, 7, 8] = np.nan
     y = layers.conv(deep, np.ones((2, 1, 5, 5), np.float32), padding=2, groups=2)
