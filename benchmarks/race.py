@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from faltung.native import get_workers
 from faltung.nn.training import SHUFFLE
 
 DESCENT = nn.SGD(0.05)
-NETWORKS = {"lenet": (nn.lenet5, "LeNet", 64), "blocks": (nn.small_cnn, "ThreeBlocks", 128)}
+NETWORKS: dict[str, tuple[Callable[..., nn.Sequential], str, int]] = {
+    "lenet": (nn.lenet5, "LeNet", 64),
+    "blocks": (nn.small_cnn, "ThreeBlocks", 128),
+}
 
 
 def race(asked: argparse.Namespace, seed: int, train: Dataset, test: Dataset) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class ThreeBlocks:
     def step(self) -> float:
         """Descend once and return the loss."""
         x, kept = self.x, []
+        greatest: Any  # the moments, and where pooling found its values
         blocks = list(zip(self.weights, self.gains, self.shifts, strict=True))
         for number, (k, gain, shift) in enumerate(blocks):
             c = layers.conv(x, k, padding=1)
