@@ -32,7 +32,7 @@ PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, 
 SIDE = 4  # outputs of a tile along an axis
 SAMPLES = 1 << 15  # of all channels, of a point, that one partial sum takes, or about so
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
-FEW = 8  # partial sums that float32 adds up
+FEW = 8  # partial sums that float32 adds up as it transforms them
 TAME = 1e60  # norm of an input, times that of its weights, below which all sums are finite
 LEAST = 12  # channels and outputs from which on the transforms pay
 MANY = 24  # and those of a gradient, or where images are cut into blocks
@@ -259,8 +259,8 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     numbers = (before[1], before[0], vectors, across, rows, lots)
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
-    kind = np.float64 if len(out) > FEW else np.float32
-    sums = out.sum(axis=0, dtype=kind).astype(np.float32, copy=False) if len(out) > 1 else out[0]
-    taps = BOTH.T @ sums.reshape(36, -1)
+    if len(out) > FEW:
+        out = out.sum(axis=0, dtype=np.float64).astype(np.float32)[None]
+    taps = np.tile(BOTH, (len(out), 1)).T @ out.reshape(len(out) * 36, -1)
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
     return dk if math.isfinite(norm(taps)) else None
