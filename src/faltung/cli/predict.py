@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,11 @@ workers_option = click.option(
 model_argument = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+
+
+def seen(quiet: bool = False) -> bool:
+    """Return whether somebody sees a bar on standard output."""
+    return not quiet and sys.stdout is not None and sys.stdout.isatty()
 
 
 def limited(workers: int | None) -> Any:
@@ -53,7 +59,9 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
 
     network = nn.load(model)
     with speaking({}):
-        found = load(data, "test" if has_test(data) else "train", **reading(network))
+        found = load(
+            data, "test" if has_test(data) else "train", progress=seen(), **reading(network)
+        )
     names = nn.classes(network)
     numbers = {name: number for number, name in enumerate(names)}
     unknown = [name for name in found.classes if name not in numbers]
@@ -149,7 +157,7 @@ def predict_command(
     failed = 0
     for file in files:
         try:
-            found, x = inputs(file, network.input_shape)
+            found, x = inputs(file, network.input_shape, progress=seen())
             with limited(workers):
                 shares = nn.probabilities(network, x)
         except (ValueError, TypeError, OSError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faltung.cli.common import Interrupted, printable, say, speaking
-from faltung.cli.predict import limited, workers_option
+from faltung.cli.predict import limited, seen, workers_option
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
@@ -121,7 +120,9 @@ def train_command(
     with speaking(WORDS):
         kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
         descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
-        found = reading.load(data, size=sides(size), channels=1 if grey else None)
+        found = reading.load(
+            data, size=sides(size), channels=1 if grey else None, progress=seen(quiet)
+        )
     if len(found.classes) < 2:
         raise click.ClickException(
             f"{data} has one class, {found.classes[0]!r}; two are the least."
@@ -141,7 +142,7 @@ def train_command(
             network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
             seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
             augment=changed, patience=patience, checkpoint=checkpoint, every=every,
-            progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+            progress=seen(quiet),
             told=lambda epoch: click.echo(str(epoch)),
         )  # fmt: skip
     click.echo(
