@@ -75,8 +75,8 @@ def load(
         on); one of the images files itself, its labels beside it; a folder of folders, one for each
         class, of images; ``.npz`` with ``x`` and ``y`` (or ``images`` and ``labels``, ``data`` and
         ``target``; or ``x_train``, ``y_train``, ``x_test``, ``y_test``); ``.csv`` or ``.tsv`` with
-        a series a line, the class first; ``.ts``; a folder with ``X_TRAIN.ts`` and ``X_TEST.ts``,
-        or as ``.tsv``, as the archives of series have them.
+        a series a line, the class first (a line of names above is left out); ``.ts``; a folder with
+        ``X_TRAIN.ts`` and ``X_TEST.ts``, or as ``.tsv``, as the archives of series have them.
     part : "train" or "test"
         Which, where there are both: in folders of IDX files, folders with the folders ``train`` and
         ``test`` (or ``val``), pairs of series, and ``.npz``. Else it is all that is there.
