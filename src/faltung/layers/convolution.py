@@ -20,6 +20,7 @@ from faltung.layers.problem import (
     floats,
     transposed_shape,
 )
+from faltung.layers.recording import do, unrecorded
 
 
 def conv(
@@ -90,6 +91,7 @@ def conv(
         check_shape("bias", bias, (problem.outputs,))
     if compiled.supported(problem, x.dtype):
         return compiled.conv(problem, x, k, bias, relu)
+    unrecorded()
     y = reference.conv(problem, x, k)
     if bias is not None:
         y += bias.reshape(-1, *(1,) * len(problem.windows))
@@ -106,6 +108,7 @@ def conv_input_gradient(
     padding: Padding = 0,
     boundary: Boundary = "constant",
     groups: int = 1,
+    gate: Any = None,
 ) -> Array:
     """Return the gradient of :func:`conv` with respect to its input.
 
@@ -118,6 +121,9 @@ def conv_input_gradient(
         The input's shape along the axes of space.
     stride, dilation, padding, boundary, groups
         As they were given to :func:`conv`.
+    gate : array, as the input, optional
+        The input, where it came out of a relu: then the gradient of that is taken in the same
+        pass, and only what is above 0 passes.
 
     Returns
     -------
@@ -142,13 +148,18 @@ def conv_input_gradient(
     x_shape = (dy.shape[0], k.shape[1] * groups, *space)
     problem = conv_problem(x_shape, k.shape, stride, dilation, padding, boundary, groups)
     check_shape("dy", dy, problem.y_shape)
-    return _input_gradient(problem, dy, k)
+    if gate is not None:
+        gate = floats("gate", gate, dy.dtype)
+        check_shape("gate", gate, problem.x_shape)
+    return _input_gradient(problem, dy, k, gate)
 
 
-def _input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
+def _input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None) -> Array:
     if compiled.supported(problem, dy.dtype):
-        return compiled.input_gradient(problem, dy, k)
-    return outermost(innermost(reference.input_gradient(problem, dy, k)))
+        return compiled.input_gradient(problem, dy, k, gate)
+    unrecorded()
+    dx = outermost(innermost(reference.input_gradient(problem, dy, k)))
+    return dx if gate is None else compiled.gated(dx, gate)
 
 
 def conv_weight_gradient(
@@ -203,6 +214,7 @@ def conv_weight_gradient(
     check_shape("dy", dy, problem.y_shape)
     if compiled.supported(problem, x.dtype):
         return compiled.weight_gradient(problem, x, dy)
+    unrecorded()
     return reference.weight_gradient(problem, x, dy)
 
 
@@ -216,7 +228,7 @@ def bias_gradient(dy: Any) -> Array:
     Returns
     -------
     array (outputs,)
-        Summed pairwise.
+        Summed by blocks.
 
     Examples
     --------
@@ -226,7 +238,12 @@ def bias_gradient(dy: Any) -> Array:
     [10.0, 10.0, 10.0]
     """
     dy = floats("dy", dy)
-    return np.asarray(innermost(dy).reshape(dy.shape[1], -1).sum(axis=1))
+    laid, out = innermost(dy).reshape(dy.shape[1], -1), np.empty(dy.shape[1], dy.dtype)
+    if compiled.summed(laid):
+        compiled.channel_sums(laid, out)
+    else:
+        do(np.sum, laid, axis=1, out=out)
+    return out
 
 
 def conv_transposed(
@@ -367,4 +384,5 @@ def flatten(x: Any) -> Array:
     turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous:
         return outermost(turned.reshape(-1, x.shape[0]))
+    unrecorded()
     return np.asarray(x.reshape(x.shape[0], -1))

@@ -10,8 +10,10 @@ import numpy as np
 
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
+from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
 from faltung.nn.checking import whole
+from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 from faltung.nn.pooling import MaxPool
@@ -69,6 +71,7 @@ class Graph:
         self.notes: dict[str, str] = {}
         self._ready = False
         self._fused = False
+        self._flat: Flat | None = None
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
 
     def __repr__(self) -> str:
@@ -135,6 +138,7 @@ class Graph:
             for number in range(1, len(self.nodes) + 1):
                 self._draw(number)
             self._ready = True
+            self.flat()
         if not self._fused:
             self._fuse()
             self._pool()
@@ -150,13 +154,13 @@ class Graph:
         return found
 
     def _fuse(self) -> None:
-        """Leave a relu to the layer before it, and its way back to that or to the pooling behind.
+        """Leave a relu to the layer before it, and its way back to that or to the layer behind.
 
         That takes a layer whose output goes nowhere else.
         """
         users = self.users()
         for node in self.nodes:
-            node.layer.relu = False
+            node.layer.relu = node.layer.gate = False
         for number, node in enumerate(self.nodes, 1):
             if not isinstance(node.layer, ReLU):
                 continue
@@ -168,8 +172,8 @@ class Graph:
             if before is not None and alone:
                 before.relu = True
             back = alone and isinstance(before, BatchNorm)
-            if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
-                behind[0].relu = back = True
+            if not back and len(behind) == 1 and behind[0].takes_gate:
+                behind[0].gate = back = True
             node.layer.done = (alone, back)
 
     def _pool(self) -> None:
@@ -254,7 +258,11 @@ class Graph:
                 parts = [node.layer.backward(each, any(learns[i] for i in node.inputs))]
             for i, part in zip(node.inputs, parts, strict=True):
                 before = found[i]
-                found[i] = part if before is None or part is None else before + part
+                if before is None or part is None:
+                    found[i] = part
+                else:
+                    unrecorded()
+                    found[i] = before + part
 
     def predict(self, x: Any, batch: int = 256) -> Array:
         """Return the outputs of images, ``batch`` at a time: logits, where a loss takes those.
@@ -279,6 +287,14 @@ class Graph:
         """Return what is learnt, as ``layer.name``; changing an array changes the network."""
         self.prepare()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.parameters.items()}
+
+    def flat(self) -> Flat:
+        """Return the parameters as views of two arrays, which they become if they are not."""
+        self.prepare()
+        layers = [node.layer for node in self.nodes]
+        if self._flat is None or not self._flat.holds(layers):
+            self._flat = Flat(layers, self.dtype)
+        return self._flat
 
     def gradients(self) -> dict[str, Array]:
         """Return the gradients, under the parameters' names."""
@@ -316,6 +332,7 @@ class Graph:
         for node, parameters, state in zip(self.nodes, found[::2], found[1::2], strict=True):
             node.layer.parameters, node.layer.state = parameters, state
         self._ready = True  # nothing is left to draw
+        self.flat()
 
     def count(self) -> int:
         """Return the number of parameters; nothing is drawn for that."""

@@ -39,6 +39,7 @@ from faltung.nn.optimisers import (
     Schedule,
 )
 from faltung.nn.progress import Bar, patient
+from faltung.nn.steps import Steps
 
 SUM = "faltung.checksum"
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
@@ -239,12 +240,15 @@ class Trainer:
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
+        images = min(self.batch, len(x))
+        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
         label = f"epoch {run.epoch + 1}/{self.epochs}"
         with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                loss, hits = self._step(x[picked], y[picked], weights, factor)
+                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
+                loss, hits = self._step(batch, y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -283,28 +287,32 @@ class Trainer:
 
     def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run = self._run
+        run, steps = self._run, self._steps
         if self.augment is not None:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = self.network.forward(x, mode)
-        loss, dy = self._loss(out, y, weights)
+        out = steps.forward(x, mode)
+        loss, hits, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
             raise FloatingPointError(self._diagnosis(x, mode, told))
-        self.network.backward(dy)
+        steps.backward(dy)
         run.steps += 1
-        self.optimiser.step(
-            self.network.parameters(), self.network.gradients(), self._state, run.steps, factor
-        )
-        return loss, self._hits(out, y)
+        steps.descent.step(run.steps, factor)
+        return loss, hits
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-        if self.loss == "mean_squared_error":
-            return layers.mean_squared_error(out, y)
-        if weights is not None and not weights[y].sum() > 0:
-            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        if self._classes and weights is None and not self.smoothing:
+            told = self._steps.cross_entropy(y)
+            if told is not None:
+                return told
+        if not self._classes:
+            loss, dy = layers.mean_squared_error(out, y)
+        elif weights is not None and not weights[y].sum() > 0:
+            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        else:
+            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+        return loss, self._hits(out, y), dy
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
