@@ -14,6 +14,7 @@ import pytest
 from faltung import nn
 from faltung.layers import memory
 from faltung.nn import saving
+from faltung.nn.training import held_out
 
 
 def data(count=60, seed=0):
@@ -200,6 +201,19 @@ def test_what_does_not_fit_is_told():
         trainer.fit(x, y, validation=1.0)
     with pytest.raises(ValueError, match="class_weights"):
         nn.Trainer(network(), class_weights=[1, 2]).fit(x, y)
+
+
+def test_every_class_has_its_part_held_out():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([0, 1, 3], [100, 33, 7]))
+    for part in (0.1, 0.25, 0.5):
+        for seed in range(5):
+            kept, left = held_out(140, part, seed, labels)
+            assert sorted([*kept, *left]) == list(range(140))
+            assert len(left) == round(140 * part)
+            counts = np.bincount(labels[left], minlength=4)
+            assert (abs(counts - part * np.bincount(labels)) <= 1).all()
+    assert (held_out(140, 0.1, 0, labels)[1] != held_out(140, 0.1, 1, labels)[1]).any()
 
 
 def test_class_weights_are_copies_of_images():

@@ -96,7 +96,7 @@ def unseen(network: Graph, found: Dataset) -> tuple[Any, str]:
     if not trained["validation"]:
         say("MODEL was trained on all of DATA: it knows them by heart.", "warning", "yellow")
         return slice(None), ""
-    _, held = held_out(len(found.y), trained["validation"], trained["seed"])
+    _, held = held_out(len(found.y), trained["validation"], trained["seed"], found.y)
     return held, f", held out of the {len(found.y)} that it was trained on"
 
 
