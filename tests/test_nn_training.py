@@ -285,6 +285,22 @@ def test_files_are_those_of_safetensors(tmp_path):
         assert (array == net.arrays()[name]).all()
 
 
+def test_the_names_of_classes_are_kept(tmp_path):
+    net = network()
+    nn.save(net, tmp_path / "model", classes=["a", "b", "ç"])
+    assert nn.classes(nn.load(tmp_path / "model")) == ["a", "b", "ç"]
+    with pytest.raises(ValueError, match=r"2 classes do not fit an output \(3,\)"):
+        nn.save(net, tmp_path / "model", classes=["a", "b"])
+    for text in ("[", "{}", '["a"]', "[1, 2, 3]"):  # of another's making
+        net.notes["classes"] = text
+        assert nn.classes(net) == ["0", "1", "2"]
+    with pytest.raises(ValueError, match=r"it must be \(classes,\)"):
+        nn.classes(nn.Sequential([nn.Conv(2, 3)], (1, 9, 9)))
+    net.parameters()["conv1.weights"][:] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        nn.probabilities(net, data()[0])
+
+
 def test_broken_files_are_refused(tmp_path):
     path = tmp_path / "model"
     nn.save(network(), path)

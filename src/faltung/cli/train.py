@@ -157,7 +157,7 @@ def train_command(
         except KeyboardInterrupt:
             kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
             raise Interrupted(f"interrupted; {kept}.") from None
-    nn.save(network, output)
+    nn.save(network, output, classes=found.classes)
     checkpoint.unlink(missing_ok=True)
     if patience is not None:
         best = min(history, key=lambda epoch: epoch.validation_loss).number
@@ -219,9 +219,7 @@ def built(model: str | None, found: Dataset, seed: int) -> Graph:
     made = makers[model or ("series" if len(shape) == 2 else "small")]()
     deviation = float(found.x.std(dtype="f8")) or 1.0
     first = nn.Standardise(float(found.x.mean(dtype="f8")), deviation)
-    network = nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
-    network.notes["classes"] = json.dumps(found.classes)
-    return network
+    return nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
 
 
 def changes(text: str | None) -> Augment | None:
