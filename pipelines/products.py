@@ -11,7 +11,8 @@ have more channels than there are: they repeat the last one, and nobody reads th
 into several with the same input where there are too few rows for threads to share.
 
 What becomes of the sums is ``RELU``: those below 0 become 0, or ``GATE``: those become 0 where
-``gate``, which lies as the output does, is not above 0. That is the way back of a relu.
+``gate``, which lies as the output does, is not above 0. That is the way back of a relu. It is read
+in any case, and may be the output itself.
 """
 
 from __future__ import annotations

@@ -312,7 +312,8 @@ def products(
     apart = (places.group, order.step, order.group) if groups > 1 else (0, order.step, 0)
     numbers = (places.run, *apart, channels, each, width, end)
     inputs = [
-        x.reshape(-1), bias if gate is None else gate.reshape(-1), straight(k).reshape(-1), bias,
+        # the gate is read in any case: without one, what the output held
+        x.reshape(-1), (out if gate is None else gate).reshape(-1), straight(k).reshape(-1), bias,
         places.taps, places.rows, order.offsets, places.spans,
     ]  # fmt: skip
     run("products", inputs, numbers, [out], out.size * order.offsets.size)
