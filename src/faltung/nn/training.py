@@ -157,6 +157,7 @@ class Trainer:
         if not self._classes and (self.smoothing or self.class_weights is not None):
             raise ValueError("smoothing and class_weights go with the cross entropy.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
+        self._steps: Steps | None = None
 
     # ---- the way -------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Trainer:
         if self.checkpoint is not None:
             check_writable(Path(self.checkpoint))
         self.network.prepare()
-        self._run, self._state, self._best = _Run(), {}, {}
+        self._run, self._state, self._best, self._steps = _Run(), {}, {}, None
         key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
@@ -208,6 +209,7 @@ class Trainer:
         with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
             while self._run.epoch < self.epochs and not self._stopped():
                 self._epoch(x, y, held, weights, key)
+        self._steps = None
         if self._best:
             self.network.load(self._best)
         self._save(key)
@@ -223,13 +225,13 @@ class Trainer:
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
         images = min(self.batch, len(x))
-        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        if self._steps is None or self._steps.flat is not self.network.flat():
+            self._steps = Steps(self.network, images, self.optimiser, self._state)
         with self._bar(batches) as shown:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
-                loss, hits = self._step(batch, y[picked], weights, factor)
+                loss, hits = self._step(x, y, picked, weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -260,25 +262,33 @@ class Trainer:
                 run.best, run.waited = loss_held, 0
                 self._best = {name: a.copy() for name, a in self.network.arrays().items()}
 
-    def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
+    def _step(
+        self, x: Array, y: Array, picked: Array, weights: Array | None, factor: float
+    ) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run, steps = self._run, self._steps
-        if self.augment is not None:
-            x = self.augment(x, (self.seed, CHANGE, run.steps))
+        run, steps, labels = self._run, self._steps, y[picked]
+        assert steps is not None
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = steps.forward(x, mode)
-        loss, hits, dy = self._loss(out, y, weights)
+        if self.augment is not None:
+            x, picked = (
+                self.augment(x[picked], (self.seed, CHANGE, run.steps)),
+                np.arange(len(picked)),
+            )
+        out = steps.forward(x, picked, mode)
+        loss, hits, dy = self._loss(out, labels, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
-            raise FloatingPointError(self._diagnosis(x, mode, told))
+            raise FloatingPointError(self._diagnosis(x[picked], mode, told))
         steps.backward(dy)
         run.steps += 1
         steps.descent.step(run.steps, factor)
         return loss, hits
 
     def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        """Return a batch's loss, how many labels were hit, and the loss's gradient."""
+        assert self._steps is not None
         if self._classes and weights is None and not self.smoothing:
-            told = self._steps.cross_entropy(y)
+            told = self._steps.cross_entropy(out, y)
             if told is not None:
                 return told
         if not self._classes:
