@@ -38,17 +38,11 @@ ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
 PARTS = 8  # that the weights' outputs are cut into at most, and rows that threads share
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
-    512: {
-        8: (1.0, (2, 1)),
-        6: (1.0, (4, 2, 1)),
-        4: (1.05, (6, 2, 1)),
-        2: (1.3, (8, 1)),
-        1: (2.0, (8, 1)),
-    },
-    256: {6: (1.0, (2, 1)), 4: (1.05, (3, 1)), 8: (1.4, (1,)), 2: (1.4, (4, 1)), 1: (2.0, (8, 1))},
+    512: {8: (1.08, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
+    256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
 }
 RELU, GATE = 1, 2  # what becomes of sums: ``pipelines/products.py``
-CLIPPED = 2  # vectors of images from which on a position is a row of its own
+CLIPPED = 4  # vectors of images from which on a position is a row of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,8 +277,8 @@ def tile(outputs: int, groups: int, vectors: int) -> int:
     tiles = TILES[8 * loaded.vector]
 
     def cost(channels: int) -> float:
-        each, widths = tiles[channels]
-        wide = next((w for w in widths if vectors >= w), 1)
+        each, wide = tiles[channels]
+        wide = wide if vectors >= wide else 1
         spent = -(-outputs // channels) * channels * -(-vectors // wide) * wide
         return spent * each * (1 + (wide == 1) * 2 / channels)
 
