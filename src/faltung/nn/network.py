@@ -74,6 +74,11 @@ class Graph:
         self._flat: Flat | None = None
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
 
+    def __repr__(self) -> str:
+        kind, layers = type(self).__name__, len(self.nodes)
+        ways = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{kind} of {layers} layers: {ways}, {self.count():,} parameters>"
+
     # ---- building ------------------------------------------------------------------------------
 
     def add(self, layer: Layer, *inputs: int) -> int:
@@ -86,6 +91,9 @@ class Graph:
         ValueError
             Where the shapes do not fit; the message has the shape behind each layer.
         """
+        if not isinstance(layer, Layer):
+            advice = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            raise TypeError(f"{layer!r} is no layer{advice}.")
         found = tuple(whole("input", i) for i in inputs) or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
@@ -190,9 +198,10 @@ class Graph:
             raise TypeError(f"x has dtype {x.dtype}; networks take real numbers.")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shapes = "".join(f", {node.name} {node.shape}" for node in self.nodes)
+            single = " One image is x[None]." if x.shape == self.input_shape else ""
             raise ValueError(
                 f"x has shape {x.shape}; the network takes (images, "
-                f"{', '.join(map(str, self.input_shape))}). Its shapes: input "
+                f"{', '.join(map(str, self.input_shape))}).{single} Its shapes: input "
                 f"{self.input_shape}{shapes}."
             )
         if len(x) == 0:
