@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faltung.checking import flag, number, whole
 from faltung.dtypes import Array
-from faltung.nn.checking import flag, number, whole
 from faltung.windows import Window
 
 Shape = tuple[int, ...]
@@ -84,7 +84,7 @@ class Layer:
     relu : bool
         Set by a network where the next layer's relu is done in the same pass.
     rules : dict of str
-        Of options that are numbers, what these must be, as in :mod:`faltung.nn.checking`.
+        Of options that are numbers, what these must be, as in :mod:`faltung.checking`.
     """
 
     rules: ClassVar[dict[str, str]] = {}

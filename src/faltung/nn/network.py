@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import whole
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.nn.activations import Join, ReLU
-from faltung.nn.checking import whole
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 from faltung.nn.pooling import MaxPool

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite, first_not_finite, number, shown, whole
 from faltung.dtypes import Array
 from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.checking import finite, first_not_finite, number, shown, whole
 from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import (
