@@ -82,10 +82,12 @@ class ThreeBlocks:
         blocks = list(zip(self.weights, self.gains, self.shifts, strict=True))
         for number, (k, gain, shift) in enumerate(blocks):
             c = layers.conv(x, k, padding=1)
-            y, moments = layers.batch_norm(c, gain, shift, relu=True)
-            pooled, where = layers.max_pool(y, 2) if number < 2 else (y, None)
-            kept.append((x, c, moments, where))
-            x = pooled
+            if number < 2:
+                x_next, greatest = layers.batch_norm_max_pool(c, gain, shift, relu=True)
+            else:
+                x_next, greatest = layers.batch_norm(c, gain, shift, relu=True)
+            kept.append((x, c, greatest))
+            x = x_next
         flat = layers.global_average_pool(x)
         logits = layers.dense(flat, self.dense, self.bias)
         loss, dy = layers.cross_entropy(logits, self.labels)
@@ -95,10 +97,10 @@ class ThreeBlocks:
         dy = layers.global_average_pool_gradient(dy, x.shape[2:])
         for number in (2, 1, 0):
             k, gain, shift = blocks[number]
-            x, c, moments, where = kept[number]
-            if where is not None:
-                dy = layers.max_pool_gradient(dy, where, c.shape[2:], 2)
-            dy, *more = layers.batch_norm_gradient(dy, c, gain, shift, moments, relu=True)
+            x, c, greatest = kept[number]
+            pooled = layers.batch_norm_max_pool_gradient
+            back = pooled if number < 2 else layers.batch_norm_gradient
+            dy, *more = back(dy, c, gain, shift, greatest, relu=True)
             found += zip((gain, shift), more, strict=True)
             found.append((k, layers.conv_weight_gradient(x, dy, (3, 3), padding=1)))
             if number:

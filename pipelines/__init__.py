@@ -8,10 +8,12 @@ from types import ModuleType
 def families() -> dict[str, ModuleType]:
     """Return the families of pipelines: one module each, with ``VARIANTS`` and ``build``."""
     from pipelines import (
+        blocks,
         decimate,
         direct,
         fused,
         interpolate,
+        normpool,
         norms,
         pooling,
         products,
@@ -24,5 +26,5 @@ def families() -> dict[str, ModuleType]:
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, winograd)
+    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -1,23 +1,48 @@
 """Layers of 3x3 taps in tiles of 4x4 outputs, with a quarter of the multiplications.
 
 Cook and Toom's convolution of short sequences at the points 0, 1, -1, 2, -2 and infinity, along
-both axes (Winograd, 1980; Lavin and Gray, 2016). Six samples along an axis are transformed
-(``INPUT``), multiplied by as many transformed weights, summed over channels, and transformed to
-four outputs (``OUTPUT``). A tile of so many images goes through all of it in cache. Samples
-outside of the input are 0. The weights come transformed (``faltung.layers.winograd``).
+both axes (Winograd, 1980; Lavin and Gray, 2016): with the outputs weighted by ``g``,
+``sum_i,t x[i + t] w[t] g[i]`` is a sum over six points of products of three transforms, each of one
+factor. It may be read for any of the three:
+
+``layer``     Tiles of samples are transformed by ``INPUT``, multiplied by as many transformed
+              weights, summed over channels, and transformed to outputs (``OUTPUT``). A tile of so
+              many images goes through all of it in cache. The weights come transformed
+              (``faltung.layers.winograd``).
+``gradient``  Tiles of the input by ``INPUT``, tiles of the gradient by the transpose of ``OUTPUT``;
+              their products are summed over images and tiles, point by point. The caller transforms
+              the sums to weights. Images are a whole number of vectors. Sums are by block, of so
+              many images and rows of tiles: what blocks there are depends on the shapes alone.
+
+Samples outside of input and gradient are 0.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import dataclass
 
 import halide as hl
 
 from pipelines.levels import Level
-from pipelines.types import HALIDE_TYPES, Variant
+from pipelines.types import HALIDE_TYPES
 
-VARIANTS = (Variant("float32", "float32", "float32"),)
+
+@dataclass(frozen=True)
+class Tiles:
+    """One compiled instance: the dtype, and what of it."""
+
+    dtype: str
+    part: str
+
+    @property
+    def name(self) -> str:
+        """The symbol, but for family and level."""
+        return f"{self.dtype}_{self.part}_{self.dtype}"
+
+
+VARIANTS = tuple(Tiles("float32", part) for part in ("layer", "gradient"))
 LEVELS = ("avx512", "avx2")
 
 INPUT = (
@@ -37,11 +62,25 @@ OUTPUT = (
 SIDE = 4  # outputs of a tile along an axis
 CHANNELS = 6  # of a register tile
 VECTORS = {512: 4, 256: 2}  # of a register tile
+POINTS = len(INPUT)
+TILES = {512: (4, 6), 256: (2, 6)}  # channels and outputs of a gradient's register tile
 
 
-def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Tiles, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
-    kind = HALIDE_TYPES[variant.input]
+    make = layer if variant.part == "layer" else gradient
+    return make(HALIDE_TYPES[variant.dtype], level)
+
+
+def combined(weights: tuple[int, ...], values: list[hl.Expr], kind: hl.Type) -> hl.Expr:
+    """Return a sum of values times small integers."""
+    pairs = zip(weights, values, strict=True)
+    terms = [v if w == 1 else hl.cast(kind, w) * v for w, v in pairs if w]
+    return functools.reduce(operator.add, terms)
+
+
+def layer(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+    """Return the outputs of a layer."""
     vec, many = level.vector_bits // kind.bits(), VECTORS[level.vector_bits]
     n, x, y, oi, ob, c = (hl.Var(v) for v in ("n", "x", "y", "oi", "ob", "c"))
     a, b, tx, ty = (hl.Var(v) for v in ("a", "b", "tx", "ty"))
@@ -52,11 +91,6 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     zero = hl.cast(kind, 0)
 
     # ---- the algorithm -------------------------------------------------------------------
-    def combined(weights: tuple[int, ...], values: list[hl.Expr]) -> hl.Expr:
-        pairs = zip(weights, values, strict=True)
-        terms = [v if w == 1 else hl.cast(kind, w) * v for w, v in pairs if w]
-        return functools.reduce(operator.add, terms)
-
     samples, down, spectrum = hl.Func("samples"), hl.Func("down"), hl.Func("spectrum")
     acc, products = hl.Func("acc"), hl.Func("products")
     up, back, out = hl.Func("up"), hl.Func("back"), hl.Func("winograd")
@@ -66,17 +100,17 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     value = inp[n, hl.clamp(at_x, 0, width - 1), hl.clamp(at_y, 0, height - 1), c]
     samples[n, a, b, c, tx, ty] = hl.select(inside, value, zero)
     column = [samples[n, a, j, c, tx, ty] for j in range(6)]
-    down[n, a, b, c, tx, ty] = hl.mux(b, [combined(w, column) for w in INPUT])
+    down[n, a, b, c, tx, ty] = hl.mux(b, [combined(w, column, kind) for w in INPUT])
     row = [down[n, i, b, c, tx, ty] for i in range(6)]
-    spectrum[n, a, b, c, tx, ty] = hl.mux(a, [combined(w, row) for w in INPUT])
+    spectrum[n, a, b, c, tx, ty] = hl.mux(a, [combined(w, row, kind) for w in INPUT])
     k = hl.RDom([(0, ker.dim(1).extent())], "k")
     acc[n, oi, a, b, ob, tx, ty] = zero
     acc[n, oi, a, b, ob, tx, ty] += ker[oi, k, ob, a + 6 * b] * spectrum[n, a, b, k, tx, ty]
     products[n, oi, a, b, ob, tx, ty] = acc[n, oi, a, b, ob, tx, ty]
     column = [products[n, oi, a, j, ob, tx, ty] for j in range(6)]
-    up[n, oi, a, b, ob, tx, ty] = hl.mux(b, [combined(w, column) for w in OUTPUT])
+    up[n, oi, a, b, ob, tx, ty] = hl.mux(b, [combined(w, column, kind) for w in OUTPUT])
     row = [up[n, oi, i, b, ob, tx, ty] for i in range(6)]
-    back[n, oi, a, b, ob, tx, ty] = hl.mux(a, [combined(w, row) for w in OUTPUT])
+    back[n, oi, a, b, ob, tx, ty] = hl.mux(a, [combined(w, row, kind) for w in OUTPUT])
     total = back[n, oi, x % SIDE, y % SIDE, ob, x // SIDE, y // SIDE] + bias[oi, ob]
     out[n, x, y, oi, ob] = hl.select((relu != 0) & (total < 0), zero, total)
 
@@ -99,7 +133,7 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     out.vectorize(ni).unroll(xi).unroll(yi)
 
     spectrum.compute_at(out, no).split(n, nv, ni, vec).reorder(ni, a, b, nv, c)
-    spectrum.vectorize(ni).unroll(a).unroll(b)
+    spectrum.vectorize(ni).unroll(a).unroll(b).reorder_storage(n, c, a, b, tx, ty)
     down.compute_at(spectrum, nv).vectorize(n, vec).unroll(a).unroll(b)
     samples.compute_at(spectrum, nv).vectorize(n, vec).unroll(a).unroll(b)
     products.compute_at(out, ob).reorder(n, oi, a, b)
@@ -113,3 +147,95 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     for func in (samples, down, spectrum, acc, products, up, back):
         func.bound_extent(tx, 1).bound_extent(ty, 1)
     return out, [inp, ker, bias, before_x, before_y, relu, tasks]
+
+
+def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+    """Return the sums of products of a layer's input and of its output's gradient."""
+    vec, (tall, wide) = level.vector_bits // kind.bits(), TILES[level.vector_bits]
+    n, x, tx, ty, c, a, b = (hl.Var(v) for v in ("n", "x", "tx", "ty", "c", "a", "b"))
+    ci, co, oi, oo, block = (hl.Var(v) for v in ("ci", "co", "oi", "oo", "block"))
+    lane, m, panel, inner = (hl.Var(v) for v in ("lane", "m", "panel", "inner"))
+    inp, slopes = hl.ImageParam(kind, 4, "input"), hl.ImageParam(kind, 4, "slopes")
+    before_x, before_y = hl.Param(hl.Int(32), "before_x"), hl.Param(hl.Int(32), "before_y")
+    vectors, across = hl.Param(hl.Int(32), "vectors"), hl.Param(hl.Int(32), "across")
+    rows, lots = hl.Param(hl.Int(32), "rows"), hl.Param(hl.Int(32), "lots")  # blocks of images
+    tasks = hl.Param(hl.Int(32), "tasks")
+
+    # ---- the algorithm -------------------------------------------------------------------
+    def transformed(
+        source: hl.ImageParam,
+        matrix: tuple[tuple[int, ...], ...],
+        each: int,
+        shift: list[hl.Expr],
+        name: str,
+    ) -> tuple[hl.Func, hl.Func, hl.Func, hl.Func]:
+        """Return tiles of samples, and what becomes of them along one axis and along both."""
+        names = ("samples", "down", "both", "panels")
+        samples, down, both, panels = (hl.Func(f"{name}_{w}") for w in names)
+        side = len(matrix[0])
+        width, height = source.dim(1).extent(), source.dim(2).extent()
+        at_x, at_y = x - shift[0], ty * SIDE + b - shift[1]
+        inside = hl.likely(at_x >= 0) & hl.likely(at_x < width) & (at_y >= 0) & (at_y < height)
+        near_x = hl.clamp(hl.likely(at_x), 0, width - 1)
+        value = source[n, near_x, hl.clamp(at_y, 0, height - 1), c]
+        samples[n, x, b, ty, c] = hl.select(inside, value, hl.cast(kind, 0))
+        # one row of points at a time, whose numbers are known only then
+        numbers = [hl.mux(b, [hl.cast(kind, w[j]) for w in matrix]) for j in range(side)]
+        down[n, x, b, ty, c] = functools.reduce(
+            operator.add, (numbers[j] * samples[n, x, j, ty, c] for j in range(side))
+        )
+        row = [down[n, tx * SIDE + i, b, ty, c] for i in range(side)]
+        both[n, tx, ty, c, a, b] = hl.mux(a, [combined(w, row, kind) for w in matrix])
+        # in panels: what a register tile multiplies lies in a row
+        channel = hl.min(each * panel + inner, source.dim(3).extent() - 1)
+        value = both[m * vec + lane, tx, ty, channel, a, b]
+        panels[lane, inner, m, tx, ty, a, b, panel] = value
+        return samples, down, both, panels
+
+    zero = [hl.i32(0), hl.i32(0)]
+    parts = (
+        transformed(inp, INPUT, tall, [before_x, before_y], "input"),
+        transformed(slopes, tuple(zip(*OUTPUT, strict=True)), wide, zero, "slopes"),
+    )
+    spectrum, other = parts[0][-1], parts[1][-1]
+    acc, total, out = hl.Func("acc"), hl.Func("total"), hl.Func("winograd")
+    over = hl.RDom([(0, vectors), (0, across), (0, rows)], "over")
+    lanes = hl.RDom([(0, vec)], "lanes")
+    there = (block % lots * vectors + over[0], over[1], block // lots * rows + over[2])
+    acc[lane, ci, co, oi, oo, a, b, block] = hl.cast(kind, 0)
+    product = spectrum[(lane, ci, *there, a, b, co)] * other[(lane, oi, *there, a, b, oo)]
+    acc[lane, ci, co, oi, oo, a, b, block] += product
+    total[ci, co, oi, oo, a, b, block] = hl.cast(kind, 0)
+    total[ci, co, oi, oo, a, b, block] += acc[lanes[0], ci, co, oi, oo, a, b, block]
+    out[ci, co, oi, oo, a, b, block] = total[ci, co, oi, oo, a, b, block]
+
+    # ---- the schedule --------------------------------------------------------------------
+    result = out.output_buffer()
+    for buffer in (inp, slopes, result):
+        buffer.dim(0).set_stride(1)
+        for i in range(buffer.dimensions()):
+            buffer.dim(i).set_min(0)
+    out.bound(ci, 0, tall).bound(oi, 0, wide).bound(a, 0, POINTS).bound(b, 0, POINTS)
+    task, tile = hl.Var("task"), hl.Var("tile")
+    per_task = hl.max((POINTS * result.dim(6).extent() + tasks - 1) // tasks, 1)
+    out.reorder(ci, oi, co, a, oo, b, block).fuse(b, block, tile)
+    out.split(tile, task, tile, per_task, hl.TailStrategy.GuardWithIf).parallel(task)
+    out.unroll(ci).unroll(oi)
+    acc.compute_at(out, co).vectorize(lane).unroll(ci).unroll(oi)
+    acc.update(0).reorder(lane, ci, oi, over[0], over[1], over[2])
+    acc.update(0).vectorize(lane).unroll(ci).unroll(oi)
+    total.compute_at(out, co).unroll(ci).unroll(oi)
+    total.update(0).reorder(lanes[0], ci, oi).atomic().vectorize(lanes[0]).unroll(ci).unroll(oi)
+
+    # a row of points of all channels stays in cache, and the same of the outputs of a tile
+    spectrum.compute_at(out, tile)
+    other.compute_at(out, oo)
+    for number, (samples, down, _, panels) in enumerate(parts):
+        panels.reorder(lane, a, m, tx, inner, ty, panel, b).vectorize(lane)
+        panels.bound(lane, 0, vec).bound(inner, 0, (tall, wide)[number])
+        panels.bound(a, 0, POINTS).unroll(a).bound_extent(b, 1)
+        down.compute_at(panels, inner).split(n, n, lane, vec).reorder(lane, n, x, b, ty, c)
+        down.vectorize(lane).bound_extent(b, 1).bound_extent(ty, 1).bound_extent(c, 1)
+        samples.compute_at(down, n).vectorize(n, vec).unroll(b)
+        samples.bound_extent(ty, 1).bound_extent(c, 1).bound_extent(x, 1)
+    return out, [inp, slopes, before_x, before_y, vectors, across, rows, lots, tasks]

@@ -251,6 +251,7 @@ def test_the_bits_do_not_depend_on_threads(dtype):
         found = [
             layers.conv(x, k, **options),
             layers.conv(wide, kernels, padding=1),
+            layers.conv_weight_gradient(wide, wide[:, :14], (3, 3), padding=1),
             layers.conv_input_gradient(dy, k, x.shape[2:], **options),
             layers.conv_weight_gradient(x, dy, (3, 3), **options),
             pooled,
@@ -338,6 +339,14 @@ y = layers.conv(x, k, padding=1)
 dx = layers.conv_input_gradient(y, k, (8, 8), padding=1)
 dk = layers.conv_weight_gradient(x, y, (3, 3), padding=1)
 print(repr(float(np.vdot(x, dx))), repr(float(np.vdot(k, dk))), repr(float(np.vdot(y, y))))
+x, k = rng.standard_normal((9, 13, 16, 14)), rng.standard_normal((14, 13, 3, 3))
+y, small = layers.conv(x, k, padding=1), [a.astype(np.float32) for a in (x, k)]
+dk = layers.conv_weight_gradient(x, y, (3, 3), padding=1)
+for got, wanted in (
+    (layers.conv(*small, padding=1), y),
+    (layers.conv_weight_gradient(small[0], y.astype(np.float32), (3, 3), padding=1), dk),
+):
+    assert abs(got - wanted).max() < 1e-5 * abs(wanted).max()
 """
     for level in ("avx2", "baseline"):
         environment = {"FALTUNG_LEVEL": level, "PYTHONPATH": ":".join(sys.path)}
@@ -352,6 +361,9 @@ WINOGRAD = [
     ((64, 12, 4, 4), (12, 12, 3, 3), 1),
     ((70, 16, 5, 3), (13, 16, 3, 3), 1),
     ((64, 20, 7, 10), (15, 20, 3, 3), ((2, 0), (0, 1))),
+    ((8, 16, 14, 15), (14, 16, 3, 3), 1),
+    ((3, 13, 30, 22), (12, 13, 3, 3), (2, 0)),
+    ((1, 12, 41, 29), (17, 12, 3, 3), ((0, 2), (1, 1))),
 ]
 
 
@@ -375,6 +387,44 @@ def test_fewer_multiplications_stay_within_their_error(x_shape, k_shape, padding
     unit = np.finfo(np.float32).eps * reference.input_gradient(problem, np.abs(dy), np.abs(k)).max()
     got = layers.conv_input_gradient(above, weights, x_shape[2:], padding=padding)
     assert np.abs(got - reference.input_gradient(problem, dy, k)).max() <= winograd.ERROR * unit
+    most = reference.weight_gradient(problem, np.abs(x), np.abs(dy)).max()
+    got = layers.conv_weight_gradient(small, above, (3, 3), padding=padding)
+    error = np.abs(got - reference.weight_gradient(problem, x, dy)).max()
+    assert error <= winograd.ERROR * np.finfo(np.float32).eps * most
+
+
+@pytest.mark.parametrize("x_shape", [(64, 12, 7, 7), (8, 24, 14, 14)])
+def test_plain_sums_have_less_error(x_shape):
+    from faltung.layers import reference
+
+    if not native.variants("winograd"):
+        pytest.skip("there is no pipeline here")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(x_shape).astype(np.float32)
+    k = rng.standard_normal((12, x_shape[1], 3, 3)).astype(np.float32)
+    options = {"padding": 1}
+    problem = conv_problem(x_shape, k.shape, **options)
+    calls = (
+        (lambda: layers.conv(x, k, **options), reference.conv, (x, k)),
+        (
+            lambda: layers.conv_weight_gradient(x, x[:, :12], (3, 3), **options),
+            reference.weight_gradient,
+            (x, x[:, :12]),
+        ),
+    )
+    for call, definition, arrays in calls:
+        wanted = definition(problem, *(a.astype(float) for a in arrays))
+        with layers.plain_sums():
+            plain = np.abs(call() - wanted).max()
+        assert plain < np.abs(call() - wanted).max()  # Winograd's outside of the block
+
+
+def test_a_gradient_that_is_not_finite_is_so_only_where_it_must():
+    x, dy = (np.ones((64, 12, 8, 8), np.float32) for _ in range(2))
+    x[3, 1, 0, 0] = np.nan
+    dk = layers.conv_weight_gradient(x, dy, (3, 3), padding=1)
+    assert np.isnan(dk).sum() == 12 * 4  # the first sample meets four of the nine taps
+    assert np.isnan(dk[:, 1, :2, :2]).all()
 
 
 def test_what_is_not_finite_stays_under_its_taps():

@@ -15,6 +15,7 @@ POOL = {"stride": 2, "padding": 0, "ceil": False}
 DY = layers.conv(X, K, groups=2)
 POOLED, WHERE = layers.max_pool(X, 2)
 CELLS, AT = layers.adaptive_max_pool(X, 3)
+HALVES, GREATEST = layers.batch_norm_max_pool(X, *FOUR)
 MOMENTS, EACH = layers.moments(X), layers.layer_norm(X, FIVE[0], FIVE[1])[1]
 AVERAGED = {**POOL, "count_padding": True}
 NORM = {"epsilon": 1e-5, "relu": False}
@@ -44,6 +45,8 @@ CALLS = {
     "batch_norm": ((X, *FOUR), NORM),
     "batch_norm_inference": ((X, *FOUR, FOUR[0], np.ones(4)), NORM),
     "batch_norm_gradient": ((X, X, *FOUR, MOMENTS), NORM),
+    "batch_norm_max_pool": ((X, *FOUR), NORM),
+    "batch_norm_max_pool_gradient": ((HALVES, X, *FOUR, GREATEST), NORM),
     "moments": ((X,), {}),
     "layer_norm": ((X, FIVE[0], FIVE[1]), {"epsilon": 1e-5}),
     "layer_norm_gradient": ((X, X, FIVE[0], EACH), {"epsilon": 1e-5}),
@@ -63,7 +66,7 @@ SAMPLES = ("relu", "leaky", "elu", "sigmoid", "tanh", "softmax", "log_softmax", 
 
 
 def test_every_operation_is_here():
-    assert set(layers.__all__) == {*CALLS, "Moments"}
+    assert set(layers.__all__) == {*CALLS, "Moments", "Greatest", "plain_sums"}
 
 
 def changed(name):
@@ -95,6 +98,15 @@ def wrong(value):
     return []
 
 
+def error_of(call, other):
+    """Return what a call says against an argument; it may also take it."""
+    try:
+        call(other)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return "."
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_what_does_not_fit_is_an_error_with_words_of_ours(name):
     anything = name in ("flatten", "relu", "leaky_relu", "elu", "sigmoid", "tanh")
@@ -102,10 +114,8 @@ def test_what_does_not_fit_is_an_error_with_words_of_ours(name):
         for other in wrong(value):
             if isinstance(value, np.ndarray) and (anything or isinstance(other, list)):
                 continue  # of any shape
-            try:
-                call(other)
-            except (ValueError, TypeError) as error:
-                assert str(error).endswith(".") or "inhomogeneous" in str(error), (place, other)
+            told = error_of(call, other)
+            assert told.endswith(".") or "inhomogeneous" in told, (place, other)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -122,7 +132,7 @@ def test_numbers_that_are_none_are_refused(name):
 def plain(found):
     """Return a result's arrays and numbers."""
     found = found if isinstance(found, tuple) else (found,)
-    return [np.asarray(f) for f in found if not isinstance(f, layers.Moments)]
+    return [np.asarray(f) for f in found if not isinstance(f, (layers.Moments, layers.Greatest))]
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -72,6 +72,41 @@ def test_the_gradients_of_batch_norm_are_finite_differences(shape, relu):
         near(got, differences(loss, array), 1e-6)
 
 
+POOLED = st.sampled_from([(3, 2, 4), (16, 3, 6, 4), (20, 2, 7, 9), (37, 3, 2, 3), (5, 2, 4, 4)])
+
+
+@few
+@given(POOLED, st.sampled_from(["float32", "float64"]), st.booleans(), st.integers(0, 9))
+def test_batch_norm_with_pooling_is_one_after_the_other(shape, dtype, relu, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-3, 4, shape).astype(dtype)  # with ties
+    gain, shift = rng.standard_normal((2, shape[1])).astype(dtype)
+    y, greatest = layers.batch_norm_max_pool(x, gain, shift, relu=relu)
+    apart, moments = layers.batch_norm(x, gain, shift, relu=relu)
+    wanted, where = layers.max_pool(apart, 2)
+    near(y, wanted)
+    assert (y.dtype, greatest.moments.count) == (dtype, moments.count)
+    stands = wanted > 0 if relu else np.full(wanted.shape, True)  # of zeros another may win
+    assert np.array_equal(greatest.where[stands], where[stands])
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    found = layers.batch_norm_max_pool_gradient(dy, x, gain, shift, greatest, relu=relu)
+    apart = layers.max_pool_gradient(dy, where, shape[2:], 2)
+    wanted = layers.batch_norm_gradient(apart, x, gain, shift, moments, relu=relu)
+    for got, each in zip(found, wanted, strict=True):
+        near(got, each, 1e-5 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_wins_its_window(dtype):
+    x = np.random.default_rng(0).standard_normal((16, 2, 4, 4)).astype(dtype)
+    x[3, 1, 1, 2] = np.nan
+    y, greatest = layers.batch_norm_max_pool(x, [1.0, 1.0], [0.0, 0.0], relu=True)
+    assert np.isnan(y[:, 1]).all()  # as the moments are
+    assert np.isfinite(y[:, 0]).all()
+    with pytest.raises(ValueError, match="dy"):
+        layers.batch_norm_max_pool_gradient(x, x, [1.0, 1.0], [0.0, 0.0], greatest)
+
+
 def test_moments_keep_their_digits_far_from_zero():
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((64, 2, 9, 9)) + 4096).astype(np.float32)

@@ -110,16 +110,19 @@ def test_graphs_are_kept_in_files(tmp_path):
 
 
 def test_what_is_done_in_one_pass_changes_nothing(monkeypatch):
-    x = np.random.default_rng(0).standard_normal((7, 1, 12, 12))
+    x = np.random.default_rng(0).standard_normal((33, 1, 14, 15))
     found = []
     for fused in (True, False):
         if not fused:
             monkeypatch.setattr(nn.Graph, "_fuse", lambda self: None)
-        block = [nn.Conv(4, 3), nn.ReLU(), nn.MaxPool(2), nn.Conv(5, 3), nn.BatchNorm(), nn.ReLU()]
-        network = nn.Sequential([*block, nn.Dense(6), nn.ReLU(), nn.Dense(2)], (1, 12, 12))
+            monkeypatch.setattr(nn.Graph, "_pool", lambda self: None)
+        block = [nn.Conv(4, 3), nn.ReLU(), nn.MaxPool(2), nn.Conv(5, 2), nn.BatchNorm(), nn.ReLU()]
+        block += [nn.MaxPool(2), nn.Conv(3, 1), nn.BatchNorm(), nn.MaxPool(2)]
+        network = nn.Sequential([*block, nn.Dense(6), nn.ReLU(), nn.Dense(2)], (1, 14, 15))
         y = network.forward(x, TRAIN)
         network.backward(np.ones_like(y))
         assert any(node.layer.relu for node in network.nodes) == fused
+        assert sum(node.layer.fused for node in network.nodes) == 4 * fused
         found.append([y, *network.gradients().values()])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)

@@ -7,10 +7,13 @@ Pooling
     max_pool, average_pool, global_average_pool, adaptive_average_pool, adaptive_max_pool
 Normalisation
     batch_norm, batch_norm_inference, layer_norm, moments, Moments
+    batch_norm_max_pool, Greatest
 Functions of samples
     relu, leaky_relu, elu, sigmoid, tanh, softmax, log_softmax, dropout
 Losses
     cross_entropy, mean_squared_error
+Less error, less speed
+    plain_sums
 
 Arrays are (images, channels, *space), kernels (outputs, channels / groups, *taps). In memory the
 images lie innermost (see :mod:`faltung.layers.memory`); any other layout is copied at the door.
@@ -50,6 +53,11 @@ from faltung.layers.convolution import (
     flatten,
 )
 from faltung.layers.losses import cross_entropy, mean_squared_error
+from faltung.layers.normpool import (
+    Greatest,
+    batch_norm_max_pool,
+    batch_norm_max_pool_gradient,
+)
 from faltung.layers.norms import (
     Moments,
     batch_norm,
@@ -71,8 +79,10 @@ from faltung.layers.pooling import (
     max_pool,
     max_pool_gradient,
 )
+from faltung.layers.winograd import plain_sums
 
 __all__ = [
+    "Greatest",
     "Moments",
     "adaptive_average_pool",
     "adaptive_average_pool_gradient",
@@ -83,6 +93,8 @@ __all__ = [
     "batch_norm",
     "batch_norm_gradient",
     "batch_norm_inference",
+    "batch_norm_max_pool",
+    "batch_norm_max_pool_gradient",
     "bias_gradient",
     "conv",
     "conv_input_gradient",
@@ -108,6 +120,7 @@ __all__ = [
     "max_pool_gradient",
     "mean_squared_error",
     "moments",
+    "plain_sums",
     "relu",
     "relu_gradient",
     "sigmoid",

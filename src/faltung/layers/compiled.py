@@ -464,6 +464,10 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     """Return the gradient of a layer's kernels."""
+    if winograd.supported(problem, x):
+        dk = winograd.weight_gradient(problem, x, dy)
+        if dk is not None:
+            return dk
     places = forward_places(problem)
     wide = vector(x.dtype)
     source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)

@@ -75,7 +75,7 @@ def batch_norm(
     >>> y.tolist(), moments.mean.tolist(), moments.variance.tolist()
     ([[-1.0], [1.0]], [2.0], [1.0])
     """
-    x, gain, shift = _checked(x, gain, shift, epsilon, relu)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
     found = moments(x)
     return _apply(x, gain, shift, found, epsilon, relu), found
 
@@ -109,7 +109,7 @@ def batch_norm_inference(
     >>> layers.batch_norm_inference([[6.0]], [1.0], [1.0], [2.0], [4.0], epsilon=0.0).tolist()
     [[3.0]]
     """
-    x, gain, shift = _checked(x, gain, shift, epsilon, relu)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
     wide = np.dtype(np.float64)
     known = Moments(floats("mean", mean, wide), floats("variance", variance, wide), 0)
     for name, array in (("mean", known.mean), ("variance", known.variance)):
@@ -147,18 +147,14 @@ def batch_norm_gradient(
     ValueError
         Where the shapes do not fit.
     """
-    x, gain, shift = _checked(x, gain, shift, epsilon, relu)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
     dy = floats("dy", dy, x.dtype)
     check_shape("dy", dy, x.shape)
-    rate = 1 / np.sqrt(moments.variance + epsilon)
-    scale, kind = gain * rate, x.dtype
-    source, gradient = _rows(x), _rows(dy)
-    fixed = [a.astype(kind) for a in (scale, shift, moments.mean)]
-    sums = _gradient_sums(source, gradient, fixed, relu)
-    dshift, dgain = sums[:, 0], sums[:, 1] * rate
-    by = -scale * rate * dgain / moments.count
-    offset = -scale * dshift / moments.count
-    more = [by.astype(kind), offset.astype(kind)]
+    kind = x.dtype
+    source, gradient = rows(x), rows(dy)
+    fixed = constants(gain, shift, moments, epsilon, kind)
+    sums = gradient_sums(source, gradient, fixed, relu)
+    more, dgain, dshift = slopes(sums, gain, moments, epsilon, kind)
     if _has_pipeline(source):
         shape = _blocks(source)
         out = fresh(shape, kind)
@@ -168,8 +164,33 @@ def batch_norm_gradient(
         scales, _, centre, by, offset = (a[:, None] for a in (*fixed, *more))
         passed = _passed(source, gradient, fixed, relu)
         out = scales * passed + by * (source - centre) + offset
-    dx = outermost(out.reshape(*x.shape[1:], x.shape[0]))
-    return dx, dgain.astype(kind), dshift.astype(kind)
+    return outermost(out.reshape(*x.shape[1:], x.shape[0])), dgain, dshift
+
+
+def constants(
+    gain: Array, shift: Array, moments: Moments, epsilon: float, kind: np.dtype[Any]
+) -> list[Array]:
+    """Return what the pipelines take of each channel: scale, shift and centre."""
+    scale = (gain / np.sqrt(moments.variance + epsilon)).astype(kind)
+    centre = moments.mean.astype(kind)
+    # the part of the mean that its dtype cannot hold
+    rest = (shift + scale * (centre - moments.mean)).astype(kind)
+    return [scale, rest, centre]
+
+
+def slopes(
+    sums: Array, gain: Array, moments: Moments, epsilon: float, kind: np.dtype[Any]
+) -> tuple[list[Array], Array, Array]:
+    """Return what the way back adds by channel, and the gradients of gain and shift.
+
+    The sums are those of :func:`gradient_sums`.
+    """
+    rate = 1 / np.sqrt(moments.variance + epsilon)
+    scale, dshift, dgain = gain * rate, sums[:, 0], sums[:, 1] * rate
+    by = -scale * rate * dgain / moments.count
+    offset = -scale * dshift / moments.count
+    more = [by.astype(kind), offset.astype(kind)]
+    return more, dgain.astype(kind), dshift.astype(kind)
 
 
 def moments(x: Any) -> Moments:
@@ -186,27 +207,30 @@ def moments(x: Any) -> Moments:
     -------
     Moments
     """
-    rows = _rows(images("x", x))
-    shape = _blocks(rows)
-    blocks = rows.reshape(shape)
-    if _has_pipeline(rows):
-        parts = np.empty((*shape[:2], 2), rows.dtype)
+    laid = rows(images("x", x))
+    shape = _blocks(laid)
+    blocks = laid.reshape(shape)
+    if _has_pipeline(laid):
+        parts = np.empty((*shape[:2], 2), laid.dtype)
         _run("moments", [blocks], (), parts)
         sums, squares = parts[..., 0].astype(np.float64), parts[..., 1].astype(np.float64)
     else:
         sums = blocks.sum(axis=2).astype(np.float64)
-        about = blocks - (sums / shape[2]).astype(rows.dtype)[..., None]
+        about = blocks - (sums / shape[2]).astype(laid.dtype)[..., None]
         squares = (about * about).sum(axis=2).astype(np.float64)
     # about the block's mean as it was subtracted, which is rounded
-    each = (sums / shape[2]).astype(rows.dtype).astype(np.float64)
-    mean = sums.sum(axis=1) / rows.shape[1]
+    each = (sums / shape[2]).astype(laid.dtype).astype(np.float64)
+    mean = sums.sum(axis=1) / laid.shape[1]
     drift = each - mean[:, None]
     lost = sums - shape[2] * each
     total = (squares + 2 * drift * lost + shape[2] * drift * drift).sum(axis=1)
-    return Moments(mean, np.maximum(total / rows.shape[1], 0), rows.shape[1])
+    return Moments(mean, np.maximum(total / laid.shape[1], 0), laid.shape[1])
 
 
-def _checked(x: Any, gain: Any, shift: Any, epsilon: Any, relu: Any) -> tuple[Array, Array, Array]:
+def checked(
+    x: Any, gain: Any, shift: Any, epsilon: Any = 0.0, relu: Any = False
+) -> tuple[Array, Array, Array]:
+    """Return batch, gain and shift as checked arrays."""
     x = images("x", x)
     number("epsilon", epsilon, "a number, 0 or above")
     flag("relu", relu)
@@ -216,7 +240,7 @@ def _checked(x: Any, gain: Any, shift: Any, epsilon: Any, relu: Any) -> tuple[Ar
     return x, gain, shift
 
 
-def _rows(x: Array) -> Array:
+def rows(x: Array) -> Array:
     """Return an array (channels, samples), contiguous."""
     return innermost(x).reshape(x.shape[1], -1)
 
@@ -253,16 +277,14 @@ def _run(part: str, inputs: list[Array], numbers: tuple[int, ...], out: Array) -
 def _apply(
     x: Array, gain: Array, shift: Array, found: Moments, epsilon: float, relu: bool
 ) -> Array:
-    scale = (gain / np.sqrt(found.variance + epsilon)).astype(x.dtype)
-    centre = found.mean.astype(x.dtype)
-    # the part of the mean that its dtype cannot hold
-    rest = (shift + scale * (centre - found.mean)).astype(x.dtype)
-    source = _rows(x)
+    fixed = constants(gain, shift, found, epsilon, x.dtype)
+    source = rows(x)
     if _has_pipeline(source):
         out = fresh(_blocks(source), x.dtype)
-        _run("apply", [source.reshape(out.shape), scale, rest, centre], (int(relu),), out)
+        _run("apply", [source.reshape(out.shape), *fixed], (int(relu),), out)
     else:
-        out = scale[:, None] * (source - centre[:, None]) + rest[:, None]
+        scale, rest, centre = (a[:, None] for a in fixed)
+        out = scale * (source - centre) + rest
         if relu:
             out[out < 0] = 0
     return outermost(out.reshape(*x.shape[1:], x.shape[0]))
@@ -277,7 +299,7 @@ def _passed(source: Array, gradient: Array, fixed: list[Array], relu: bool) -> A
     return np.where(stopped, gradient.dtype.type(0), gradient)
 
 
-def _gradient_sums(source: Array, gradient: Array, fixed: list[Array], relu: bool) -> Array:
+def gradient_sums(source: Array, gradient: Array, fixed: list[Array], relu: bool) -> Array:
     """Return the sums of the gradient and of its product with the centred input, by channel."""
     shape = _blocks(source)
     if _has_pipeline(source):

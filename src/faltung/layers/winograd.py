@@ -1,18 +1,20 @@
 """Layers of 3x3 taps with fewer multiplications (``pipelines/winograd.py``), in float32.
 
 Cook and Toom's algorithm at the points 0, 1, -1, 2, -2 and infinity (Winograd, 1980; Lavin and
-Gray, 2016) takes 36 multiplications for 16 outputs, not 144. Its sums cancel: see :data:`ERROR`.
+Gray, 2016) takes 36 multiplications for 16 outputs, not 144, and so do the gradients of input and
+weights. Its sums cancel: see :data:`ERROR`, and :func:`plain_sums`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from faltung import native
 from faltung.dtypes import Array
@@ -20,11 +22,14 @@ from faltung.layers.memory import fresh, innermost, outermost, run
 from faltung.layers.problem import Conv
 
 #: Errors stay below ``ERROR * eps`` times the greatest sum of ``|k| |x|`` over the channels and
-#: taps of an output, as measured on noise: about eight times those of the plain sum.
+#: taps of an output, as measured on noise: about eight times those of the plain sum. Of the
+#: gradient of the weights, the sum is that of ``|dy| |x|`` over the images and positions of a tap.
 ERROR = 32.0
 CHANNELS = 6  # of a register tile
 VECTORS = {64: 4, 32: 2}  # of a register tile, by the bytes of a register
+PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, likewise
 SIDE = 4  # outputs of a tile along an axis
+SAMPLES = 1 << 15  # of all channels, of a point, that one partial sum takes, or about so
 LEAST = 12  # channels and outputs from which on the transforms pay
 
 # What a row of three weights becomes: its polynomial at the points, over what the others need
@@ -41,9 +46,43 @@ WEIGHTS = np.array(
 BOTH = np.einsum("by,ax->bayx", WEIGHTS, WEIGHTS).reshape(36, 9).astype(np.float32)
 
 
+Sides = tuple[int, int]
+
+
+class _Plain(threading.local):
+    depth = 0
+
+
+_plain = _Plain()
+
+
+@contextmanager
+def plain_sums() -> Iterator[None]:
+    """Compute layers by plain sums, inside and in this thread: slower, with less error.
+
+    Outputs are then within ``(t + 2) eps`` of the absolute sum of their ``t`` terms; without, 3x3
+    layers in float32 are within ``faltung.layers.winograd.ERROR * eps`` of the greatest such sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faltung import layers
+    >>> x, k = np.ones((64, 16, 8, 8), np.float32), np.ones((16, 16, 3, 3), np.float32) / 3
+    >>> with layers.plain_sums():
+    ...     y = layers.conv(x, k)
+    >>> bool(abs(y / 48 - 1).max() < 146 * 2.0**-24)
+    True
+    """
+    _plain.depth += 1
+    try:
+        yield
+    finally:
+        _plain.depth -= 1
+
+
 def supported(problem: Conv, x: Array) -> bool:
     """Whether a layer is one of those that this pays for."""
-    if ("float32",) * 3 not in native.variants("winograd") or x.dtype != np.float32:
+    if _plain.depth or x.dtype != np.float32 or not native.variants("winograd"):
         return False
     return (
         len(problem.windows) == 2
@@ -51,44 +90,82 @@ def supported(problem: Conv, x: Array) -> bool:
         and all(name == "constant" for name in problem.boundary)
         and problem.groups == 1
         and all(w.before <= w.reach for w in problem.windows)
-        and problem.images * blocks(min(w.n, w.count) for w in problem.windows) >= lanes()
+        and problem.images * math.prod(tiles(min(w.n, w.count)) for w in problem.windows) >= lanes()
         and min(problem.channels, problem.outputs) >= LEAST
     )
 
 
-def lanes() -> int:
-    """Return how many images go through a tile at once."""
+def vector() -> int:
+    """Return how many samples a register holds."""
     loaded = native.library()
     assert loaded is not None
-    return VECTORS[loaded.vector] * loaded.vector // 4
+    return loaded.vector // 4
 
 
-def blocks(space: Iterable[int]) -> int:
-    """Return into how many tiles an image may be cut."""
-    return math.prod(-(-n // SIDE) for n in space)
+def lanes() -> int:
+    """Return how many images go through a tile at once."""
+    return VECTORS[4 * vector()] * vector()
+
+
+def tiles(n: int) -> int:
+    """Return how many tiles take ``n`` outputs along an axis."""
+    return -(-n // SIDE)
+
+
+# ---- images in blocks --------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
-def fold(images: int, space: tuple[int, int], many: int) -> tuple[int, int]:
-    """Return the sides of the blocks, in outputs, that an image is cut into to make more of them.
+def fold(images: int, space: Sides, many: int, whole: bool) -> tuple[Sides, int]:
+    """Return the sides of the blocks, in outputs, that an image is cut into, and how many.
 
-    Where there are images enough, it is one block; else the blocks that waste least.
+    ``many`` images are computed at once: where there are as many, or with ``whole`` a multiple of
+    it, the image is one block; else the blocks are those that waste least. With ``whole`` there may
+    be blocks outside of the image, which make the number of all a multiple.
     """
-    if images >= many:
-        return space
-    down, across = (-(-n // SIDE) for n in space)
+    if images % many == 0 or (images >= many and not whole):
+        return space, 1
+    unit = many // math.gcd(many, images) if whole else 1
+    down, across = map(tiles, space)
+
+    def count(block: tuple[int, int]) -> int:
+        cut = -(-down // block[0]) * -(-across // block[1])
+        return -(-cut // unit) * unit
 
     def cost(block: tuple[int, int]) -> float:
         rows, columns = block
-        cut = images * -(-down // rows) * -(-across // columns)
-        lots = -(-cut // many)
+        cut = images * count(block)
         if cut < many:
             return math.inf
         halo = (1 + 2 / (SIDE * rows)) * (1 + 2 / (SIDE * columns))
-        return lots * many * rows * columns * (1 + 0.2 * halo)
+        return -(-cut // many) * many * rows * columns * (1 + 0.2 * halo)
 
     best = min(itertools.product(range(1, down + 1), range(1, across + 1)), key=cost)
-    return SIDE * best[0], SIDE * best[1]
+    return (SIDE * best[0], SIDE * best[1]), count(best)
+
+
+def cut(
+    x: Array, before: tuple[int, int], sides: tuple[int, int], across: int, count: int, halo: int
+) -> Array:
+    """Return blocks of images (channels, *space, images), which are images of their own.
+
+    Each has the samples around it, ``halo`` more along each axis.
+    """
+    shape = (x.shape[0], sides[0] + halo, sides[1] + halo, count, x.shape[3])
+    out = fresh(shape, x.dtype)
+    numbers = (across, sides[1], sides[0], before[1], before[0])
+    run("blocks", [x], numbers, [out], out.size, "cut")
+    return out.reshape(*shape[:3], -1)
+
+
+def joined(x: Array, sides: tuple[int, int], across: int, space: tuple[int, int]) -> Array:
+    """Return the images (channels, *space, images) that blocks (..., blocks, images) are of."""
+    out = fresh((x.shape[0], *space, x.shape[4]), x.dtype)
+    run("blocks", [x], (across, sides[1], sides[0]), [out], out.size, "joined")
+    return out
+
+
+# ---- the layer ---------------------------------------------------------------------------------
 
 
 def correlated(
@@ -103,28 +180,17 @@ def correlated(
 
     Few images are cut into blocks, which are images of their own, each with the samples around it.
     """
-    images = x.shape[0]
-    sides = fold(images, space, lanes())
+    images, laid = x.shape[0], innermost(x)
+    sides, count = fold(images, space, lanes(), False)
     if sides == space:
-        return tiled(innermost(x), k, before, space, bias, relu)
-    laid = innermost(x)
-    counts = [-(-n // side) for n, side in zip(space, sides, strict=True)]
-    shape = (laid.shape[0], *(c * s + 2 for c, s in zip(counts, sides, strict=True)), images)
-    padded = np.zeros(shape, x.dtype)
-    ends = [min(n, whole - b) for n, whole, b in zip(x.shape[2:], shape[1:3], before, strict=True)]
-    inside = [slice(b, b + end) for b, end in zip(before, ends, strict=True)]
-    padded[:, inside[0], inside[1]] = laid[:, : ends[0], : ends[1]]
-    windows = sliding_window_view(padded, (sides[0] + 2, sides[1] + 2), (1, 2))
-    apart = windows[:, :: sides[0], :: sides[1]]  # channels, blocks, images, samples of a block
-    cut = np.ascontiguousarray(apart.transpose(0, 4, 5, 1, 2, 3))
-    many = math.prod(counts) * images
-    y = tiled(cut.reshape(*cut.shape[:3], many), k, (0, 0), sides, bias, relu)
+        y = tiled(laid, k, before, space, bias, relu)
+        return None if y is None else outermost(y)
+    across = -(-space[1] // sides[1])
+    blocks = cut(laid, before, sides, across, count, 2)
+    y = tiled(blocks, k, (0, 0), sides, bias, relu)
     if y is None:
         return None
-    parts = np.moveaxis(y, 0, -1).reshape(k.shape[0], *sides, *counts, images)
-    whole = (k.shape[0], counts[0] * sides[0], counts[1] * sides[1], images)
-    joined = np.ascontiguousarray(parts.transpose(0, 3, 1, 4, 2, 5)).reshape(whole)
-    return outermost(np.ascontiguousarray(joined[:, : space[0], : space[1]]))
+    return outermost(joined(y.reshape(*y.shape[:3], count, images), sides, across, space))
 
 
 def transformed(k: Array) -> Array:
@@ -149,7 +215,7 @@ def tiled(
     bias: Array | None,
     relu: bool,
 ) -> Array | None:
-    """Return the output of an input (channels, *space, images); None where it is not finite.
+    """Return the output of images (channels, *space, images); None where it is not finite.
 
     What is not finite spreads over a whole tile: the plain sums have to tell where it belongs.
     """
@@ -161,6 +227,38 @@ def tiled(
     out = fresh((tiles, CHANNELS, *space, x.shape[-1]), np.float32)
     numbers = (before[1], before[0], int(relu))
     inputs = [x, weights, offset.reshape(tiles, CHANNELS)]
-    run("winograd", inputs, numbers, [out], 2 * out.size * k.shape[1])
+    run("winograd", inputs, numbers, [out], 2 * out.size * k.shape[1], "layer")
     sums = out.reshape(-1, *space, x.shape[-1])[: k.shape[0]]
-    return outermost(sums) if np.isfinite(np.vdot(sums, sums)) else None
+    return sums if np.isfinite(np.vdot(sums, sums)) else None
+
+
+# ---- the gradient of the weights ---------------------------------------------------------------
+
+
+def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
+    """Return the gradient of a layer's kernels; None where it is not finite."""
+    wide, space = vector(), problem.y_shape[2:]
+    before = problem.windows[0].before, problem.windows[1].before
+    source, slopes = innermost(x), innermost(dy)
+    sides, count = fold(problem.images, (space[0], space[1]), wide, True)
+    if sides != space:
+        across = -(-space[1] // sides[1])
+        source = cut(source, before, sides, across, count, 2)
+        slopes = cut(slopes, (0, 0), sides, across, count, 0)
+        before = 0, 0
+    images, down, across = slopes.shape[3], *map(tiles, sides)
+    most = max(128, SAMPLES // problem.channels)
+    vectors = max(d for d in range(1, most // wide + 1) if images // wide % d == 0)
+    rows = min(down, max(1, most // (vectors * wide * across)))
+    lots = images // (vectors * wide)
+    tall, broad = PANELS[4 * wide]
+    outputs, channels = problem.k_shape[:2]
+    cuts = (-(-outputs // broad), broad, -(-channels // tall), tall)
+    out = fresh((lots * -(-down // rows), 6, 6, *cuts), np.float32)
+    numbers = (before[1], before[0], vectors, across, rows, lots)
+    work = 36 * outputs * channels * images * down * across
+    run("winograd", [source, slopes], numbers, [out], work, "gradient")
+    sums = out.sum(axis=0, dtype=np.float64).astype(np.float32) if len(out) > 1 else out[0]
+    taps = BOTH.T @ sums.reshape(36, -1)
+    dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
+    return dk if np.isfinite(np.vdot(taps, taps)) else None

@@ -85,6 +85,8 @@ class Layer:
         Set by a network where the next layer's relu is done in the same pass.
     rules : dict of str
         Of options that are numbers, what these must be, as in :mod:`faltung.checking`.
+    fused : bool
+        Set by a network where a batch norm pools, too, while training: of it and of the pooling.
     """
 
     rules: ClassVar[dict[str, str]] = {}
@@ -98,7 +100,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
-        self.relu = False
+        self.relu = self.fused = False
         self._kept: Any = None
 
     def check(self) -> None:

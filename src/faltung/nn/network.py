@@ -129,6 +129,7 @@ class Graph:
             self._ready = True
         if not self._fused:
             self._fuse()
+            self._pool()
             self._last = [max(found, default=0) for found in self.users()]
             self._fused = True
 
@@ -162,6 +163,19 @@ class Graph:
             if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
                 behind[0].relu = back = True
             node.layer.done = (alone, back)
+
+    def _pool(self) -> None:
+        """Leave a pooling by halves to the batch norm before it, a relu between them or not."""
+        users = self.users()
+        for node in self.nodes:
+            node.layer.fused = False
+        for number, node in enumerate(self.nodes, 1):
+            behind = users[number]
+            if len(behind) == 1 and isinstance(self.nodes[behind[0] - 1].layer, ReLU):
+                behind = users[behind[0]]
+            last = self.nodes[behind[0] - 1].layer if len(behind) == 1 else None
+            if isinstance(node.layer, BatchNorm) and isinstance(last, MaxPool):
+                node.layer.fused = last.fused = last.halves(node.shape)
 
     # ---- running -------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class BatchNorm(Layer):
         return {"mean": Weight(shape[:1]), "variance": Weight(shape[:1], "ones")}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
-        """Return the normalised batch, with relu where the network asks for it."""
+        """Return the normalised batch, with relu and pooling where the network asks for it."""
         gain, shift = self.parameters["gain"], self.parameters["shift"]
         kept = self.state["mean"], self.state["variance"]
         self.keep(mode, None)
@@ -55,18 +55,24 @@ class BatchNorm(Layer):
             return layers.batch_norm_inference(
                 x, gain, shift, *kept, epsilon=self.epsilon, relu=self.relu
             )
-        y, moments = layers.batch_norm(x, gain, shift, epsilon=self.epsilon, relu=self.relu)
-        self.keep(mode, (x, moments))
+        if self.fused:
+            y, found = layers.batch_norm_max_pool(
+                x, gain, shift, epsilon=self.epsilon, relu=self.relu
+            )
+            moments = found.moments
+            self.keep(mode, (x, found))
+        else:
+            y, moments = layers.batch_norm(x, gain, shift, epsilon=self.epsilon, relu=self.relu)
+            self.keep(mode, (x, moments))
         self.state["mean"], self.state["variance"] = moments.running(*kept, self.momentum)
         return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Set the gradients of gain and shift; the relu's is taken in the same pass."""
-        x, moments = self.kept()
+        x, found = self.kept()
         gain, shift = self.parameters["gain"], self.parameters["shift"]
-        dx, dgain, dshift = layers.batch_norm_gradient(
-            dy, x, gain, shift, moments, epsilon=self.epsilon, relu=self.relu
-        )
+        back = layers.batch_norm_max_pool_gradient if self.fused else layers.batch_norm_gradient
+        dx, dgain, dshift = back(dy, x, gain, shift, found, epsilon=self.epsilon, relu=self.relu)
         self.gradients = {"gain": dgain, "shift": dshift}
         return dx
 

@@ -49,14 +49,30 @@ class MaxPool(_Windowed):
     padding: Padding = 0
     ceil: bool = False
 
+    def halves(self, shape: Shape) -> bool:
+        """Whether the windows are of two samples, two apart, without padding.
+
+        >>> MaxPool(2).halves((6, 28, 28)), MaxPool(3, stride=2).halves((6, 28, 28))
+        (True, False)
+        """
+        found = self.windows(shape)
+        plain = all((w.taps, w.stride, w.before, w.after) == (2, 2, 0, 0) for w in found)
+        return plain and all(w.count == w.n // 2 for w in found)
+
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
-        """Return the greatest samples."""
+        """Return the greatest samples: those that come, where the layer before has pooled."""
+        if self.fused and mode.training:
+            self.keep(mode, ())
+            return x
         y, where = layers.max_pool(x, self.size, **self._options())
         self.keep(mode, (x.shape[2:], where, y if self.relu else None))
         return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Return the gradient, through the relu before it where that is left to this layer."""
+        if self.fused:
+            self.kept()
+            return dy
         space, where, pooled = self.kept()
         if not wanted:
             return None
