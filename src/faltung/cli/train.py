@@ -137,7 +137,13 @@ def train_command(
         except KeyboardInterrupt:
             kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
             raise Interrupted(f"interrupted; {kept}.") from None
-    nn.save(network, output)
+    try:
+        nn.save(network, output)
+    except OSError as error:
+        raise click.ClickException(
+            f"{output}: cannot be written ({error.strerror or error})"
+            + ("; --resume writes it when there is room." if checkpoint.exists() else ".")
+        ) from None
     checkpoint.unlink(missing_ok=True)
     click.echo(printable(str(output)))
 

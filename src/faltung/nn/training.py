@@ -310,8 +310,8 @@ class Trainer:
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
-        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is told
+            self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
             x = x.astype(self.network.dtype, copy=False)
         if y.shape[:1] != x.shape[:1]:
             raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
@@ -456,6 +456,8 @@ class Trainer:
             counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
             for count in counts:
                 whole("a count", count, 0)
+            if not (isinstance(run.loss, float) and isinstance(run.best, float)):
+                raise ValueError("its losses are no numbers")
             parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
             for name, array in arrays.items():
                 part, rest = name.split("/", 1)
