@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from faltung import nn
+from faltung.cli.predict import printed
 from faltung.nn.evaluation import confusion
 
 CLASSES, HELD = 10, 360  # digits, and images that are not trained on
@@ -31,12 +32,13 @@ def main() -> None:
         schedule=nn.OneCycle(),
         epochs=12,
         augment=nn.Augment(shift=1),
-        told=lambda e: print(f"epoch {e.number}: loss {e.loss:.3f}, {e.validation_accuracy:.2%}"),
+        told=print,
     )
     trainer.fit(x[HELD:], y[HELD:], validation=(x[:HELD], y[:HELD]))
     found = network.predict(x[:HELD]).argmax(axis=1)
-    print(confusion(found, y[:HELD], CLASSES))
-    print(f"{(found == y[:HELD]).mean():.2%} in {time.perf_counter() - began:.1f} s")
+    seconds = time.perf_counter() - began
+    table = confusion(found, y[:HELD], CLASSES)
+    print(printed(table, [str(n) for n in range(CLASSES)], f" held out, in {seconds:.1f} s"))
     target = Path("build") / "digits.safetensors"
     target.parent.mkdir(exist_ok=True)
     nn.save(network, target)

@@ -20,11 +20,12 @@ def families() -> dict[str, ModuleType]:
         separable,
         sparse,
         sums,
+        training,
         transpose,
         weights,
         winograd,
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks)
+    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks, training)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

@@ -11,6 +11,7 @@ from faltung import adjoint, boundary, reference
 
 OPERATIONS = ("convolve", "correlate")
 INEXACT = ("float32", "float64", "complex64", "complex128")
+LINE = np.ones(3)
 #: Geometries small enough for matrices and finite differences.
 small = geometries(ranks=(1, 2), batch=True)
 
@@ -229,6 +230,37 @@ def test_torch_with_boundaries_and_complex_numbers(how, name):
     np.testing.assert_allclose(dk, kt.grad.numpy(), atol=1e-12)
 
 
+@settings(max_examples=30)
+@given(geometries(), st.sampled_from(["float32", "complex64"]), st.booleans(), st.integers(0, 99))
+def test_options_of_the_result_leave_the_gradients_as_they_are(geometry, dtype, there, seed):
+    shape, taps, options = geometry
+    rng = np.random.default_rng(seed)
+    x, k = numbers(rng, shape, "float32"), numbers(rng, taps, "float32")
+    plain, pullback = faltung.vjp(x, k, **options)
+    wide = np.result_type(dtype, np.float64)
+    out = np.empty(plain.shape, wide)
+    how = {"out": out} if there else {"dtype": wide}
+    y, other = faltung.vjp(x, k, method="reference", max_memory=1 << 26, **how, **options)
+    assert (y is out) == there
+    assert y.dtype == wide
+    np.testing.assert_allclose(y, plain, atol=1e-4 * np.abs(k).sum() * np.abs(x).max(initial=1))
+    dy = numbers(rng, plain.shape, "float32")
+    for a, b in zip(pullback(dy), other(dy), strict=True):
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(a).max(initial=0))
+
+
+def test_little_memory_gives_the_same_gradients_or_says_what_it_takes():
+    rng = np.random.default_rng(0)
+    x, k, dy = rng.random((90, 80)), rng.random((25, 25)), rng.random((90, 80))
+    free = faltung.vjp(x, k)[1](dy)
+    tight = faltung.vjp(x, k, max_memory=100_000)[1](dy)
+    for a, b in zip(free, tight, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+    with pytest.raises(ValueError, match="max_memory"):
+        faltung.vjp(x, k, max_memory=1)
+
+
 def test_only_what_is_asked_for_comes_back():
     y, pullback = faltung.vjp(np.ones(5, np.float32), [1, 2, 3])
     assert y.dtype == np.float32
@@ -266,6 +298,10 @@ def test_an_empty_input_has_empty_gradients():
     (lambda: faltung.vjp([1.0, 2.0], [1.0])[1]([1j, 0]), TypeError, "dy is complex128"),
     (lambda: faltung.vjp([1.0], [1.0])[1]([1.0], wrt="weights"), ValueError, "no weights"),
     (lambda: faltung.vjp([1.0], [1.0])[1]([1.0], wrt="y"), ValueError, "use x, k"),
+    (lambda: faltung.vjp(LINE, [1.0], out=LINE), ValueError, "out overlaps x"),
+    (lambda: faltung.vjp(LINE, [1.0], out=np.zeros(3, int)), TypeError, "the result is float64"),
+    (lambda: faltung.vjp(LINE, [1.0], dtype=int), TypeError, "has no gradient"),
+    (lambda: faltung.vjp(LINE, [1.0], method="magic"), ValueError, "method"),
     (lambda: faltung.plan(3, "float64", [1]).adjoint([1]), ValueError, "takes what the plan"),
     (lambda: faltung.plan(3, "f8", [1], missing="ignore").adjoint([1, 2, 3]), ValueError, "vjp"),
 ])  # fmt: skip

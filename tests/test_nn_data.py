@@ -99,8 +99,9 @@ def test_folders_of_images_by_class(tmp_path):
     assert sorted(found.y) == sorted(1 - y)
     assert found.x.shape == (6, 1, 12, 12)
     Image.fromarray(x[0, :5]).save(tmp_path / "lies" / "x.png")
-    with pytest.raises(ValueError, match=r"x\.png is .* images must be of one size"):
+    with pytest.raises(ValueError, match=r"2 sizes, such as 5x12 \(.*x\.png\) .* size=64"):
         data.load(tmp_path)
+    assert data.load(tmp_path, size=(10, 9)).x.shape == (7, 1, 10, 9)
 
 
 def test_npz(tmp_path):
@@ -146,7 +147,7 @@ def test_series(tmp_path):
     tsv.write_text("10\t1\t2\n9\t3\t4\n")
     assert data.load(tsv).classes == ("9", "10")
     for text, match in (
-        ("a,1,2\nb,1\n", "of one length"),
+        ("a,1,2\nb,1\n", r"1 x 1 samples \(line 2\) and 1 x 2 samples \(line 1\)"),
         ("a,1,2\nb,1,x\n", "line 2: could not convert"),
         ("a,1,nan\n", "holds NaN"),
         ("", "there are no images or series"),

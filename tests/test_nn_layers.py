@@ -182,6 +182,30 @@ def test_a_layer_that_does_not_fit_tells_the_shapes_so_far():
     graph.add(layer)
     with pytest.raises(ValueError, match="already"):
         graph.add(layer)
+    with pytest.raises(ValueError, match=r"One image is x\[None\]"):
+        network.predict(np.zeros((1, 28, 28)))
+    with pytest.raises(TypeError, match=r"is no layer; write ReLU\(\)"):
+        graph.add(nn.ReLU)
+    for shape in (28, (), (0, 3), (1, 2.5)):
+        with pytest.raises(ValueError, match="must be that of one image"):
+            nn.Graph(shape)
+
+
+def test_a_network_shows_what_it_is():
+    assert repr(nn.lenet5()) == (
+        "<Sequential of 12 layers: (1, 28, 28) -> (10,), 61,706 parameters>"
+    )
+    assert repr(nn.Graph((1, 4))) == "<Graph of 0 layers: (1, 4) -> (1, 4), 0 parameters>"
+    graph = nn.Graph((1, 8))
+    graph.add(nn.Conv(2, 3, padding=1))
+    graph.add(nn.ReLU(), graph.add(nn.Conv(2, 3, padding=1), 0))
+    graph.add(nn.Add(), 1, 3)
+    rows = graph.summary().rows
+    assert [row.inputs for row in rows] == [(), ("input",), (), ("conv1", "relu1")]
+    lines = str(graph.summary()).splitlines()
+    assert lines[0].endswith("  multiply-adds  receptive field")
+    assert lines[-2].startswith("add1 of conv1, relu1  (2, 8)")
+    assert repr(graph.summary()) == str(graph.summary())
 
 
 def test_the_published_counts():

@@ -98,8 +98,8 @@ def test_outputs_that_cannot_be(photos, tmp_path, refused):
     data = archive(tmp_path / "data.npz", x=RNG.random((8, 12, 12)), y=np.arange(8) % 2)
     before = {p.name for p in tmp_path.iterdir()}
     for output, match in (
-        (tmp_path, "Is a directory"), ("", "Is a directory"), (tmp_path / "pipe", "no regular"),
-        (tmp_path / "none" / "model", "No such file"), (tmp_path / "link", "No such file"),
+        (tmp_path, "this is a folder"), ("", "this is a folder"), (tmp_path / "pipe", "no regular"),
+        (tmp_path / "text" / "model", "Not a directory"), (tmp_path / "link", "No such file"),
         ("/proc/model", "/proc/model"), (tmp_path / ("x" * 300), "too long"),
         (tmp_path / "text", "is there and is no model"), ("-", "not a stream"),
         (photos / "a" / "0.png", "is there and is no model"), (data, "is there and is no model"),
@@ -109,17 +109,27 @@ def test_outputs_that_cannot_be(photos, tmp_path, refused):
     assert {p.name for p in tmp_path.iterdir()} == before
 
 
-def test_a_model_is_written_over_and_a_checkpoint_is_noted(photos, tmp_path, model, capsys):
+def test_a_model_is_written_over_and_a_checkpoint_is_not(photos, tmp_path, model, refused):
     (tmp_path / "model").write_bytes(model.read_bytes())
     (tmp_path / "model.checkpoint").write_text("rubbish")
-    command = list(map(str, train(photos, tmp_path / "model")))
-    assert run([*command, "--resume"]) == 2
-    assert "model.checkpoint is no whole safetensors file" in capsys.readouterr().err
+    command = train(photos, tmp_path / "model")
+    refused([*command, "--resume"], "model.checkpoint is no whole safetensors file")
+    refused(command, "model.checkpoint is of a training that did not end; give --resume")
     assert (tmp_path / "model").read_bytes() == model.read_bytes()
-    assert run(command) == 0
-    assert "model.checkpoint is there: --resume goes on from it" in capsys.readouterr().err
-    assert nn.load(tmp_path / "model").input_shape == (1, 12, 12)
+    (tmp_path / "model.checkpoint").unlink()
+    assert run(list(map(str, command))) == 0
+    assert len(nn.load(tmp_path / "model").nodes) > 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "photos"]
+
+
+def test_folders_are_made_for_a_model_but_not_for_a_mistake(photos, tmp_path, refused):
+    deep = tmp_path / "a" / "b" / "model"
+    refused(train(tmp_path / "none", deep), "does not exist")
+    refused(train(photos, deep, "--rate", "-1"), "--rate")
+    refused(train(photos, deep, "--model", "alexnet"), "does not fit")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+    assert run(list(map(str, train(photos, deep)))) == 0
+    assert [p.name for p in deep.parent.iterdir()] == ["model"]
 
 
 def test_folders_that_are_no_data(tmp_path, refused):
@@ -140,9 +150,6 @@ SPOILT = {
     "rubbish": (lambda p: p.write_bytes(b"rubbish"), "no picture that can be read"),
     "empty": (lambda p: p.write_bytes(b""), "no picture that can be read"),
     "cut": (lambda p: p.write_bytes(p.read_bytes()[:90]), "broken"),
-    "small": (lambda p: picture(p, (5, 7)), "must be of one size and depth"),
-    "colour": (lambda p: picture(p, channels=(3,)), "must be of one size and depth"),
-    "folder": (lambda p: (p.unlink(), p.mkdir()), "no regular file"),
     "link": (lambda p: (p.unlink(), p.symlink_to("none")), "no such file"),
 }
 
@@ -261,8 +268,12 @@ def test_a_rate_that_is_too_high_leaves_no_model(photos, tmp_path, refused, caps
 def test_models_that_do_not_fit_the_data(photos, tmp_path, model, refused):
     picture(tmp_path / "x.png", (5, 5))
     odd = photographs(tmp_path / "odd", ("a", "other"))
+    picture(photographs(tmp_path / "sizes") / "b" / "0.png", (5, 7))
     refused(["evaluate", model, odd], "class 'other' is none of the model's, which are a, b")
-    refused(["predict", model, tmp_path / "x.png"], ("x.png: x has shape (1, 1, 5, 5)", "conv1"))
+    refused(["evaluate", model, tmp_path / "sizes"], ("5x7", "12x12", "train with --size"))
+    refused(train(tmp_path / "sizes", tmp_path / "new"), ("5x7", "12x12", "--size 64"))
+    archive(tmp_path / "x.npz", x=RNG.random((3, 5, 5)), y=[0, 1, 0])
+    refused(["predict", model, tmp_path / "x.npz"], ("x.npz", "(1, 5, 5)", "(1, 12, 12)"))
     refused(["predict", tmp_path / "x.png", tmp_path / "x.png"], "no whole safetensors file")
     refused(["evaluate", tmp_path, photos], "is a directory")
     refused(["predict", model, tmp_path / "none.png"], "does not exist")
@@ -278,6 +289,22 @@ def test_names_of_classes_that_are_none_are_numbers(notes, photos, tmp_path, cap
     nn.save(network, tmp_path / "model")
     assert run(["predict", str(tmp_path / "model"), str(photos / "a" / "0.png")]) == 0
     assert capsys.readouterr().out.split("\t")[1] in ("0", "1")
+
+
+@pytest.mark.parametrize("trained", [
+    "{", "[]", "[" * 50_000, "{}", '{"digest": %s}', '{"digest": %s, "validation": "a", "seed": 0}',
+    '{"digest": %s, "validation": 2, "seed": 0}', '{"digest": %s, "validation": 0.5, "seed": -1}',
+])  # fmt: skip
+def test_words_on_the_training_may_be_anything(trained, photos, tmp_path, capsys):
+    from faltung import data
+    from faltung.nn.training import digest
+
+    network = nn.Sequential([nn.Dense(2)], (1, 12, 12))
+    network.notes["classes"] = '["a", "b"]'
+    network.notes["trained"] = trained.replace("%s", str(digest(data.load(photos).x)))
+    nn.save(network, tmp_path / "model")
+    assert run(["evaluate", str(tmp_path / "model"), str(photos)]) == 0
+    assert "% of 12\n" in capsys.readouterr().out
 
 
 def test_networks_that_name_no_class(photos, tmp_path, refused):

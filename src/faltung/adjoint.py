@@ -36,8 +36,13 @@ SECONDS = 1e-10  # per byte of an output and tap, of NumPy's sums of products
 FEW = 32  # taps: that many sums cost less than any transform
 
 
-def adjoint(problem: Problem, y: Array, workers: int | None = None) -> Array:
-    """Return ``A* y``, of the input's shape, where ``A`` is the problem without its fill value."""
+def adjoint(
+    problem: Problem, y: Array, workers: int | None = None, max_memory: int | None = None
+) -> Array:
+    """Return ``A* y``, of the input's shape, where ``A`` is the problem without its fill value.
+
+    ``max_memory`` is the scratch of each convolution that this takes.
+    """
     taps = np.conj(problem.correlation_taps)
     if y.size == 0:
         return np.zeros(problem.shape, np.result_type(y, taps))
@@ -45,7 +50,8 @@ def adjoint(problem: Problem, y: Array, workers: int | None = None) -> Array:
     if mode is not None:
         anchor = tuple(axis.tap_anchor for axis in along)
         borders = problem.boundary if mode == "same" else "constant"
-        return spread(problem, y, taps, mode, problem.dilation, borders, anchor)(y, workers=workers)
+        plan = spread(problem, y, taps, mode, problem.dilation, max_memory, borders, anchor)
+        return plan(y, workers=workers)
     shape = list(problem.shape)
     for n, axis in zip(problem.axes, along, strict=True):
         low, high = axis.span(0, axis.count)
@@ -54,7 +60,7 @@ def adjoint(problem: Problem, y: Array, workers: int | None = None) -> Array:
     for phases in itertools.product(*(axis.phases() for axis in along)):
         part = taps[tuple(phase.taps for phase in phases)]
         dilation = tuple(phase.dilation for phase in phases)
-        sums = spread(problem, y, part, "full", dilation)(y, workers=workers)
+        sums = spread(problem, y, part, "full", dilation, max_memory)(y, workers=workers)
         if sums.dtype.kind == "i":
             sums = sums.astype(np.int64)
         places = [slice(None)] * len(shape)
@@ -90,6 +96,7 @@ def spread(
     taps: Array,
     mode: str,
     dilation: tuple[int, ...],
+    max_memory: int | None,
     boundary: Any = "constant",
     anchor: Any = None,
 ) -> Plan:
@@ -101,11 +108,18 @@ def spread(
         axes=problem.axes,
         dilation=dilation,
         tolerance=problem.tolerance if y.dtype.kind in "fc" else None,
+        max_memory=max_memory,
     )
     return plan_for("convolve", y.shape, y.dtype, np.ascontiguousarray(taps), options)
 
 
-def kernel_gradient(problem: Problem, x: Array, dy: Array, workers: int | None = None) -> Array:
+def kernel_gradient(
+    problem: Problem,
+    x: Array,
+    dy: Array,
+    workers: int | None = None,
+    max_memory: int | None = None,
+) -> Array:
     """Return the gradient with respect to the kernel as it was given, before any conjugate.
 
     ``x`` and ``dy`` are floats or complex numbers. The sums go through transforms where that is
@@ -118,7 +132,7 @@ def kernel_gradient(problem: Problem, x: Array, dy: Array, workers: int | None =
     laid = continued(problem, x, dtype)
     sums = None
     if problem.taps.size > FEW:
-        sums = by_transforms(problem, laid, dy.astype(dtype, copy=False), workers)
+        sums = by_transforms(problem, laid, dy.astype(dtype, copy=False), workers, max_memory)
     if sums is None:
         sums = by_products(problem, laid, dy)
     if problem.operation == "convolve":
@@ -167,7 +181,9 @@ def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
             yield (*outer, slice(first, first + step), *(slice(None),) * (len(shape) - cut))
 
 
-def by_transforms(problem: Problem, laid: Array, dy: Array, workers: int | None) -> Array | None:
+def by_transforms(
+    problem: Problem, laid: Array, dy: Array, workers: int | None, max_memory: int | None
+) -> Array | None:
     """Correlate the continued input with ``dy`` by transforms; None where sums cost less."""
     axes = tuple(range(laid.ndim))
     stride, dilation = [1] * laid.ndim, [1] * laid.ndim
@@ -175,7 +191,7 @@ def by_transforms(problem: Problem, laid: Array, dy: Array, workers: int | None)
         stride[n], dilation[n] = axis.dilation, axis.stride  # exchanged
     options = Options(
         "valid", axes=axes, stride=tuple(stride), dilation=tuple(dilation),
-        conjugate=True, tolerance=1.0, method="fft",
+        conjugate=True, tolerance=1.0, method="fft", max_memory=max_memory,
     )  # fmt: skip
     asked = build("correlate", laid.shape, laid.dtype, dy, options)
     try:

@@ -12,7 +12,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,14 +22,17 @@ from typing import Any
 
 import numpy as np
 
+from faltung import albums
 from faltung.dtypes import Array
 
 PARTS = {"train": "train", "test": "t10k"}  # as the files of MNIST are called
 IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 KEYS = (("x", "y"), ("images", "labels"), ("data", "target"))
 MOST = 1 << 34  # bytes of memory, where the system does not say how many there are
-PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
+TESTS = ("test", "val", "valid", "validation")  # folders of what is not trained on
+TABLES = (".csv", ".tsv", ".txt")
 EMPTY = "there are no images or series in it"
+KNOWN = "give a folder of IDX files or of images by class, .npz, .csv or .ts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +52,15 @@ class Dataset:
     y: Array
     classes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        first = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
+        count = f"{len(self.y):,} of {self.x.shape[1:]}"
+        return f"<Dataset: {count}, {len(self.classes)} classes: {first}>"
 
-def load(path: str | PathLike[str], part: str = "train") -> Dataset:
+
+def load(
+    path: str | PathLike[str], part: str = "train", *, size: Any = None, channels: int | None = None
+) -> Dataset:
     r"""Return what a file or a folder holds.
 
     Parameters
@@ -58,12 +68,17 @@ def load(path: str | PathLike[str], part: str = "train") -> Dataset:
     path : path
         A folder with the IDX files of MNIST, packed or not (``train-images-idx3-ubyte.gz`` and so
         on); one of the images files itself, its labels beside it; a folder of folders, one for each
-        class, of images of one size; ``.npz`` with ``x`` and ``y`` (or ``images`` and ``labels``,
-        ``data`` and ``target``; or ``x_train``, ``y_train``, ``x_test``, ``y_test``); ``.csv`` or
-        ``.tsv`` with a series a line, the class first; ``.ts``.
+        class, of images; ``.npz`` with ``x`` and ``y`` (or ``images`` and ``labels``, ``data`` and
+        ``target``; or ``x_train``, ``y_train``, ``x_test``, ``y_test``); ``.csv`` or ``.tsv`` with
+        a series a line, the class first; ``.ts``; a folder with ``X_TRAIN.ts`` and ``X_TEST.ts``,
+        or as ``.tsv``, as the archives of series have them.
     part : "train" or "test"
         Which, where there are both: in folders of IDX files, folders with the folders ``train`` and
-        ``test``, and ``.npz``. Else it is all that is there.
+        ``test`` (or ``val``), pairs of series, and ``.npz``. Else it is all that is there.
+    size : (rows, columns) or int, optional
+        What pictures in files are brought to; without it they must be of one size.
+    channels : int, optional
+        1 to read pictures in files as grey, 3 in colours; 2 and 4 have transparency as well.
 
     Raises
     ------
@@ -87,33 +102,90 @@ def load(path: str | PathLike[str], part: str = "train") -> Dataset:
     if path.is_dir():
         if images := _beside(path, f"{PARTS[part]}-images*"):
             return _mnist(images)
-        if (path / part).is_dir():
-            path = path / part
-        return _folder(path)
+        if pair := _pair(path):
+            return load(pair[part != "train"])
+        if part == "test" and (test := _test_folder(path)):
+            return _folder(test, size, channels)
+        return _folder(path / "train" if (path / "train").is_dir() else path, size, channels)
     kind = path.suffix.lower()
     if kind == ".npz":
         return _npz(path, part)
-    if kind in (".csv", ".tsv", ".txt"):
+    if kind in TABLES:
         return _csv(path)
     if kind == ".ts":
         return _ts(path)
     if "idx" in path.name:
         return _mnist(path)
-    raise ValueError(
-        f"{path} is no data that is known: give a folder of IDX files or of images by class, .npz, "
-        ".csv or .ts."
-    )
+    raise ValueError(f"{path} is no data that is known: {KNOWN}.")
 
 
 def has_test(path: str | PathLike[str]) -> bool:
     """Return whether there is a part for testing apart from that for training."""
     path = Path(path)
     if path.is_dir():
-        return bool(_beside(path, "t10k-images*")) or (path / "test").is_dir()
+        return bool(_beside(path, "t10k-images*") or _pair(path) or _test_folder(path))
     if path.suffix.lower() != ".npz":
         return False
     with _archive(path) as held:
         return any(f"{x}_test" in held for x, _ in KEYS)
+
+
+def inputs(path: str | PathLike[str], shape: Sequence[int]) -> tuple[list[str], Array]:
+    """Return what a file or a folder holds for a network to name, whether or not classes are given.
+
+    Parameters
+    ----------
+    path : path
+        A picture, a folder of pictures (those of folders in it, too), or data as of :func:`load`,
+        where classes may be missing: in ``.csv`` a line has the numbers alone.
+    shape : tuple of int
+        The network's ``input_shape``. Pictures are brought to its size and its channels.
+
+    Returns
+    -------
+    names : list of str
+        The file of each picture; else the data's name and a number.
+    x : array (images, *shape)
+
+    Examples
+    --------
+    >>> from faltung.demo import PHOTOGRAPH
+    >>> names, x = inputs(PHOTOGRAPH, (1, 28, 28))
+    >>> len(names), x.shape
+    (1, (1, 1, 28, 28))
+    """
+    path, shape = Path(path), tuple(shape)
+    found = _without_classes(path, shape)
+    if isinstance(found, list):
+        if len(shape) != 3:
+            raise ValueError(f"{path}: the network takes {shape}, and no pictures.")
+        return [str(p) for p in found], albums.gathered(found, shape[1:], shape[0])
+    if found.shape[1:] != shape:
+        raise ValueError(f"{path} holds samples of {found.shape[1:]}; the network takes {shape}.")
+    return [f"{path}:{number}" for number in range(len(found))], found
+
+
+def _without_classes(path: Path, shape: tuple[int, ...]) -> list[Path] | Array:
+    """Return the pictures that there are, or the samples of another kind of file."""
+    if albums.is_picture(path):
+        return [path]
+    kind = path.suffix.lower()
+    if path.is_dir() and (files := albums.pictures_below(path)):
+        return files
+    if kind == ".npz":
+        with _archive(path) as held:
+            name = next((x for x, _ in KEYS if x in held), None)
+            if name is not None:
+                return _numbers_of(_shaped(_member(held, name, path)), str(path))
+    if kind in TABLES:
+        lines = list(_lines(path))
+        named = [len(cells) != shape[-1] for _, cells in lines]
+        return _stacked(path, [(n, [c[k:]]) for (n, c), k in zip(lines, named, strict=True)])
+    if kind == ".ts":
+        return _stacked(path, [(n, s) for n, s, _ in _ts_lines(path)[1]])
+    if "idx" in path.name and not path.is_dir():
+        return _numbers_of(_shaped(read_idx(path)), str(path))
+    return load(path).x
 
 
 # ---- IDX ---------------------------------------------------------------------------------------
@@ -197,6 +269,16 @@ def _mnist(images: Path) -> Dataset:
     return dataset(x, y, str(images))
 
 
+def _shaped(given: Any) -> Array:
+    """Return arrays with an axis of channels, behind that of the images."""
+    x: Array = np.asarray(given)
+    if x.ndim in (2, 3):
+        return x[:, None]
+    if x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
+        return np.moveaxis(x, 3, 1)
+    return x
+
+
 def dataset(x: Any, y: Any, name: str = "data", classes: Iterable[str] = ()) -> Dataset:
     """Return arrays as a dataset: pixels from 0 to 1, an axis of channels, integers as classes.
 
@@ -206,20 +288,24 @@ def dataset(x: Any, y: Any, name: str = "data", classes: Iterable[str] = ()) -> 
     >>> dataset([[1.0, 2.0]], [1]).x.shape
     (1, 1, 2)
     """
-    x = np.asarray(x)
-    if x.ndim in (2, 3):
-        x = x[:, None]
-    elif x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
-        x = np.moveaxis(x, 3, 1)
-    return _checked(x, np.asarray(y), name, tuple(classes))
+    return _checked(_shaped(x), np.asarray(y), name, tuple(classes))
 
 
 def _checked(x: Array, y: Array, name: str, names: tuple[str, ...]) -> Dataset:
     """Return images (images, channels, *space) and labels as a dataset."""
-    if x.size == 0 or x.ndim < 2:
-        raise ValueError(f"{name} has images of shape {x.shape}: {EMPTY}.")
+    x = _numbers_of(x, name)
     if y.shape != x.shape[:1]:
         raise ValueError(f"{name} has images of shape {x.shape} and labels of {y.shape}.")
+    if not names:
+        found, y = np.unique(_classes(y, name), return_inverse=True)
+        names = tuple(map(str, found))
+    return Dataset(x, y.astype(np.int64), names)
+
+
+def _numbers_of(x: Array, name: str) -> Array:
+    """Return images (images, channels, *space) as finite float32."""
+    if x.size == 0 or x.ndim < 2:
+        raise ValueError(f"{name} has images of shape {x.shape}: {EMPTY}.")
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{name} has images of {x.dtype}; they must be numbers.")
     if x.dtype.kind == "u" and x.dtype.itemsize <= 2:
@@ -229,10 +315,7 @@ def _checked(x: Array, y: Array, name: str, names: tuple[str, ...]) -> Dataset:
     if not np.isfinite(x).all():
         at = int(np.argwhere(~np.isfinite(x))[0][0])
         raise ValueError(f"{name}: image or series {at} holds NaN or infinity. Fill it or drop it.")
-    if not names:
-        found, y = np.unique(_classes(y, name), return_inverse=True)
-        names = tuple(map(str, found))
-    return Dataset(x, y.astype(np.int64), names)
+    return x
 
 
 def _classes(y: Array, name: str) -> Array:
@@ -288,68 +371,85 @@ def _member(held: Any, name: str, path: Path) -> Array:
         raise ValueError(f"{path}: {name} is no array that can be read: {told}.") from None
 
 
-def _folder(path: Path) -> Dataset:
-    from faltung import image
+# ---- pictures by class -------------------------------------------------------------------------
 
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [
-        (p, number)
-        for number, folder in enumerate(folders)
-        for p in sorted(folder.iterdir())
-        if p.suffix.lower() in PICTURES
-    ]
-    if not files:
+
+def _test_folder(path: Path) -> Path | None:
+    return next((path / name for name in TESTS if (path / name).is_dir()), None)
+
+
+def _folder(path: Path, size: Any, channels: int | None) -> Dataset:
+    folders = sorted(p for p in path.iterdir() if p.is_dir())
+    held = {folder.name: albums.pictures_below(folder) for folder in folders}
+    held = {name: files for name, files in held.items() if files and not name.startswith(".")}
+    if not held:
         raise ValueError(f"{path} has no folders of images, one for each class.")
-    pictures = []
-    for file, _ in files:
-        picture = image.read(file)
-        planes = picture[..., None] if picture.ndim == 2 else picture
-        pictures.append(np.moveaxis(planes, 2, 0))
-        if pictures[-1].shape != pictures[0].shape or pictures[-1].dtype != pictures[0].dtype:
-            raise ValueError(
-                f"{file} is (channels, rows, columns) {pictures[-1].shape} and {files[0][0]} "
-                f"{pictures[0].shape}: images must be of one size and depth. Resize them."
-            )
-    there = sorted({number for _, number in files})  # a class without images cannot be learnt
-    y = np.searchsorted(there, [number for _, number in files])
-    return _checked(np.stack(pictures), y, str(path), tuple(folders[n].name for n in there))
+    try:
+        x = albums.gathered([file for files in held.values() for file in files], size, channels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    y = np.repeat(np.arange(len(held)), [len(files) for files in held.values()])
+    return _checked(x, y, str(path), tuple(held))
 
 
 # ---- series ------------------------------------------------------------------------------------
 
 
+def _pair(path: Path) -> tuple[Path, Path] | None:
+    """Return the files of series to train on and to test, as the archives of series name them."""
+    for kind in (".ts", ".tsv", ".csv", ".txt"):
+        for train in sorted(path.glob(f"*_TRAIN{kind}")):
+            test = train.with_name(f"{train.stem.removesuffix('_TRAIN')}_TEST{kind}")
+            if test.exists():
+                return train, test
+    return None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each line of a table."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            mark = next((m for m in ("\t", ";", ",") if m in line), None)
+            yield number, [cell.strip() for cell in line.split(mark)]
+
+
 def _csv(path: Path) -> Dataset:
     """Read series, one a line, the class first: as the UCR archive has them."""
-    series, labels = [], []
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        mark = next((m for m in ("\t", ";", ",") if m in line), None)
-        label, *rest = (cell.strip() for cell in line.split(mark))
-        labels.append(label)
-        series.append([_numbers(rest, path, number)])
-    return _series(path, series, labels)
+    lines = list(_lines(path))
+    return _series(path, [(n, [cells[1:]]) for n, cells in lines], [c[0] for _, c in lines])
 
 
 def _ts(path: Path) -> Dataset:
     """Read series after ``@data``, their dimensions and class parted by colons (sktime, aeon)."""
-    series, labels, begun = [], [], False
+    header, lines = _ts_lines(path)
+    if header.get("@targetlabel") == "true":
+        raise ValueError(f"{path}: each series has a number (@targetlabel) and no class.")
+    if header.get("@classlabel") == "false":
+        raise ValueError(f"{path}: the series have no classes (@classlabel false).")
+    return _series(path, [(n, s) for n, s, _ in lines], [label for _, _, label in lines])
+
+
+def _ts_lines(path: Path) -> tuple[dict[str, str], list[tuple[int, list[list[str]], str]]]:
+    """Return the first word of each line of the header, and of each series line, cells, label."""
+    header: dict[str, str] = {}
+    lines = []
     for number, line in enumerate(io.StringIO(_text(path)), 1):
         line = line.strip()
-        if not line or line.startswith("#"):
+        if not line or line[0] in "#%":
             continue
         if line.startswith("@"):
             word, *values = line.lower().split()
-            begun = begun or word == "@data"
+            header[word] = values[0] if values else ""
             if word == "@timestamps" and values[:1] == ["true"]:
                 raise ValueError(f"{path}: series with time stamps are not read.")
             continue
-        if not begun:
+        if "@data" not in header:
             raise ValueError(f"{path}, line {number}: there are series before @data.")
         *dimensions, label = line.split(":")
-        labels.append(label.strip())
-        series.append([_numbers(d.split(","), path, number) for d in dimensions])
-    return _series(path, series, labels)
+        if header.get("@classlabel") == "false" and header.get("@targetlabel") != "true":
+            dimensions, label = [*dimensions, label], ""
+        lines.append((number, [d.split(",") for d in dimensions], label.strip()))
+    return header, lines
 
 
 def _text(path: Path) -> str:
@@ -359,21 +459,34 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} is no text in UTF-8: {error}.") from None
 
 
-def _numbers(cells: list[str], path: Path, number: int) -> list[float]:
-    try:
-        return [float(cell) for cell in cells]
-    except ValueError as error:
-        raise ValueError(f"{path}, line {number}: {error}.") from None
-
-
-def _series(path: Path, series: list[list[list[float]]], labels: list[str]) -> Dataset:
-    lengths = {tuple(map(len, dimensions)) for dimensions in series}
-    if not series or lengths == {()} or {0} == set(max(lengths)):
+def _stacked(path: Path, series: Sequence[tuple[int, list[list[str]]]]) -> Array:
+    """Return series (series, channels, samples) of the numbers of lines and their cells."""
+    by_length: dict[tuple[int, int], int] = {}
+    for number, dimensions in series:
+        for cells in dimensions:
+            by_length.setdefault((len(dimensions), len(cells)), number)
+    if not by_length or max(by_length)[1] == 0:
         raise ValueError(f"{path}: {EMPTY}.")
-    if len(lengths) != 1 or len(set(next(iter(lengths)))) != 1:
-        raise ValueError(f"{path}: series must be of one length and have as many dimensions.")
-    with np.errstate(over="ignore"):
-        x = np.asarray(series, np.float32)
+    if len(by_length) > 1:
+        told = " and ".join(
+            f"{channels} x {samples} samples (line {by_length[channels, samples]})"
+            for channels, samples in (min(by_length), max(by_length))
+        )
+        raise ValueError(f"{path} has {told}: series must be of one length. Cut or fill them.")
+    x = np.empty((len(series), *next(iter(by_length))), np.float32)
+    for at, (number, dimensions) in enumerate(series):
+        try:
+            with np.errstate(over="ignore"):
+                x[at] = [[float(cell) for cell in cells] for cells in dimensions]
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}.") from None
+    return _numbers_of(x, str(path))
+
+
+def _series(
+    path: Path, series: Sequence[tuple[int, list[list[str]]]], labels: Sequence[str]
+) -> Dataset:
+    x = _stacked(path, series)
     try:  # classes that are numbers are in the order of numbers
         names = sorted(set(labels), key=float)
     except ValueError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     given = str(path)
     path = _regular(path)
     mode = path.stat().st_mode if path.exists() else None
-    unfinished = path.with_name(f".faltung.{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f".faltung.{os.urandom(4).hex()}.part")
     try:
         with unfinished.open("xb") as file:
             if mode is not None and hasattr(os, "fchmod"):
@@ -57,7 +56,7 @@ def check_writable(path: Path) -> None:
     ValueError: /dev/null is no regular file; give the name of a file.
     """
     real = _regular(path)
-    tried = real.with_name(f".faltung.{secrets.token_hex(4)}.part")
+    tried = real.with_name(f".faltung.{os.urandom(4).hex()}.part")
     try:
         tried.open("xb").close()
         tried.unlink()

@@ -10,7 +10,8 @@ import numpy as np
 
 from faltung import normalised
 from faltung.adjoint import adjoint, kernel_gradient
-from faltung.dtypes import Array, DType, plain_array
+from faltung.dtypes import Array, DType, overlap, plain_array
+from faltung.ops import result_for
 from faltung.planner import choose, plan_for
 from faltung.problem import Options, Problem, kernel_array
 
@@ -36,7 +37,7 @@ class Pullback:
     x: Array
     y: Array
     weights: Array | None
-    workers: int | None
+    limits: tuple[int | None, int | None]  # threads, and scratch of each convolution
 
     def __repr__(self) -> str:
         names = ", ".join(self.dtypes)
@@ -98,10 +99,10 @@ class Pullback:
     def _plain(self, dy: Array, names: Sequence[str]) -> dict[str, Array]:
         found = {}
         if "x" in names:
-            found["x"] = adjoint(self.problem, dy, self.workers)
+            found["x"] = adjoint(self.problem, dy, *self.limits)
         if "k" in names:
             x = self.x.astype(np.result_type(self.x, dy.real.dtype), copy=False)
-            found["k"] = kernel_gradient(self.problem, x, dy, self.workers)
+            found["k"] = kernel_gradient(self.problem, x, dy, *self.limits)
         return found
 
     def _normalised(self, dy: Array, names: Sequence[str]) -> dict[str, Array]:
@@ -115,7 +116,7 @@ class Pullback:
             missing = np.isnan(self.x)
             w[missing] = 0
         there = np.where(missing, 0, self.x).astype(precision)
-        whole = choose(mass)(w, workers=self.workers)
+        whole = choose(mass)(w, workers=self.limits[0])
         total = problem.taps.absolute_sum
         held = whole > 0  # elsewhere the result is NaN, whatever the arguments
         with np.errstate(all="ignore"):
@@ -124,17 +125,17 @@ class Pullback:
             over_m = np.where(held, agreeing / whole, 0).astype(real)
         found = {}
         if {"x", "weights"} & set(names):
-            back = adjoint(sums, over_n, self.workers)
+            back = adjoint(sums, over_n, *self.limits)
             found["x"] = back * w
             if "weights" in names:
-                change = (np.conj(there) * back).real - adjoint(mass, over_m, self.workers)
+                change = (np.conj(there) * back).real - adjoint(mass, over_m, *self.limits)
                 change[missing] = 0
                 assert self.weights is not None
                 found["weights"] = summed_to(change, self.weights.shape)
         if "k" in names:
             weighed = np.where(w == 0, 0, there * w).astype(precision)
-            k = kernel_gradient(sums, weighed, over_n, self.workers).real
-            k = k - kernel_gradient(mass, w, over_m, self.workers)
+            k = kernel_gradient(sums, weighed, over_n, *self.limits).real
+            k = k - kernel_gradient(mass, w, over_m, *self.limits)
             found["k"] = k + (agreeing.sum() / total if total else 0)
         return found
 
@@ -151,9 +152,14 @@ def vjp(
     axes: Ints | None = None,
     stride: Ints = 1,
     dilation: Ints = 1,
+    dtype: Any = None,
     missing: str = "propagate",
     weights: Any = None,
     tolerance: float | None = None,
+    nonnegative: bool = False,
+    method: str = "auto",
+    max_memory: int | None = None,
+    out: Array | None = None,
     conjugate: bool = False,
     workers: int | None = None,
 ) -> tuple[Array, Pullback]:
@@ -174,6 +180,15 @@ def vjp(
     mode, boundary, fill_value, anchor, axes, stride, dilation, missing, weights, tolerance
         As in :func:`convolve`. A ``tolerance`` holds for the gradient with respect to the input
         as well, with ``dy`` in the place of ``x``.
+    dtype : dtype, optional
+        dtype of the result, a float or complex one; the gradients keep those of their arguments.
+    nonnegative, method
+        As in :func:`convolve`, of the result. How each gradient is computed is chosen for it.
+    max_memory : int, optional
+        Scratch of the result's convolution, and of each that a gradient is made of, in bytes; the
+        input as it is continued beyond its ends comes to these.
+    out : ndarray, optional
+        Where to write the result; it must not overlap ``x``, which the pullback needs.
     conjugate : bool
         Take the complex conjugate of the kernel; of a correlation only.
     workers : int, optional
@@ -193,13 +208,13 @@ def vjp(
         in ``x`` makes every tap's gradient NaN that meets it. A sample that is missing has the
         gradient 0, and so has what an output NaN for lack of samples depends on. With missing or
         weighted samples the taps are not negative, and the gradient of a tap of 0 is that of its
-        increase. A pullback keeps ``x``: do not change it in between.
+        increase. A pullback keeps ``x`` and ``y``: do not change them in between.
 
     Raises
     ------
     ValueError, TypeError
-        As :func:`convolve` does, and where the result is no float or complex number: exact
-        integers have no gradient.
+        As :func:`convolve` does, where the result is no float or complex number (exact integers
+        have no gradient), and where ``out`` overlaps an argument.
 
     Examples
     --------
@@ -215,9 +230,16 @@ def vjp(
     """
     x = plain_array(x, "x")
     options = Options(
-        mode, boundary, fill_value, anchor, axes, stride, dilation,
-        missing=missing, weighted=weights is not None, tolerance=tolerance, conjugate=conjugate,
+        mode, boundary, fill_value, anchor, axes, stride, dilation, dtype, missing=missing,
+        weighted=weights is not None, tolerance=tolerance, nonnegative=nonnegative, method=method,
+        conjugate=conjugate, max_memory=max_memory,
     )  # fmt: skip
+    if isinstance(out, np.ndarray):
+        for name, array in (("x", x), ("k", k), ("weights", weights)):
+            if isinstance(array, np.ndarray) and overlap(array, out):
+                raise ValueError(f"out overlaps {name}; the pullback needs that as it is.")
+        if dtype is None:
+            options = options._replace(dtype=result_for(out, operation, x, k, options))
     plan = plan_for(operation, x.shape, x.dtype, k, options)
     problem = plan.problem
     if problem.result_dtype.kind not in "fc":
@@ -225,7 +247,7 @@ def vjp(
             f"the result is {problem.result_dtype}, which has no gradient; give floats, as with "
             "x.astype(float)."
         )
-    y = plan(x, weights=weights, workers=workers)
+    y = plan(x, out=out, weights=weights, workers=workers)
     precision = precision_of(problem)
     taps = kernel_array(k)[0].dtype
     dtypes = {"x": gradient_dtype(x.dtype, precision)}
@@ -234,7 +256,7 @@ def vjp(
     if weights is not None:
         given = plain_array(weights, "weights")
         dtypes["weights"] = gradient_dtype(given.dtype, precision)
-    return y, Pullback(problem, dtypes, x, y, given, workers)
+    return y, Pullback(problem, dtypes, x, y, given, (workers, max_memory))
 
 
 def precision_of(problem: Problem) -> DType:

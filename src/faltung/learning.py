@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Ints = int | Sequence[int]
 METHODS = ("closed", "gradient")
 BLOCK = 1 << 20  # numbers of a block of rows, where four times the taps squared are not more
-ERRORS = 256  # taps: the errors of more are not worth their time beside conjugate gradients
+ERRORS = 1024  # taps: the errors of more are not worth their time beside conjugate gradients
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,7 +164,7 @@ def learn_kernel(
     *,
     boundary: str | Sequence[str] | None = None,
     mode: str = "same",
-    operation: str = "convolve",
+    operation: str = "correlate",
     axes: Ints | None = None,
     anchor: Ints | None = None,
     stride: Ints = 1,
@@ -189,7 +189,10 @@ def learn_kernel(
     boundary : {"constant", "edge", "symmetric", "reflect", "wrap"}, or one per axis, optional
         How ``before`` was continued. Where it is not known, leave it out: only the outputs whose
         taps all lie inside are used then.
-    mode, operation, axes, anchor, stride, dilation, fill_value
+    operation : {"correlate", "convolve"}
+        Whether the taps are written as they lie on the input, as tables of image processing and
+        layers of networks have them, or flipped, as filters of signals.
+    mode, axes, anchor, stride, dilation, fill_value
         Of the filter, as in :func:`plan`.
     limits : (low, high), optional
         Where ``after`` was cut off, such as (0, 255) for a picture of 8 bits: outputs at or beyond
@@ -201,7 +204,7 @@ def learn_kernel(
     method : {"closed", "gradient"}
         The triangular factor of the least squares problem, which takes a time of outputs times
         taps squared; or conjugate gradients through the operator, for large kernels. Both go to
-        the same kernel. Of more than 256 taps, "gradient" gives neither errors nor condition, and
+        the same kernel. Of more than 1024 taps, "gradient" gives neither errors nor condition, and
         of samples that do not tell the taps apart the least kernel in place of an error.
     iterations : int, optional
         The most of conjugate gradients; by default four for each tap, at least 100.
@@ -432,7 +435,7 @@ def by_gradients(
 
     factor = None
     if taps <= ERRORS:
-        factor = root(pairs, shape, back, workers)
+        factor = root(pairs, taps)
         check_rank(factor, taps, 1, ridge, text)
     penalty = 0.0
     if ridge:
@@ -458,19 +461,13 @@ def by_gradients(
     return k, factor, rest, done, power <= enough
 
 
-def root(
-    pairs: Sequence[Pair],
-    shape: tuple[int, ...],
-    back: Callable[[Sequence[Array]], Array],
-    workers: int | None,
-) -> Array:
-    """Return a matrix F with ``F* F = D* D``, whose columns are pullbacks of single taps."""
-    columns, taps = [], math.prod(shape)
-    for j in np.ndindex(shape):
-        tap = np.zeros(shape, pairs[0].x.dtype)
-        tap[j] = 1
-        columns.append(back([p.forward(tap, workers) for p in pairs]).ravel())
-    values, vectors = np.linalg.eigh(np.stack(columns, axis=1))
+def root(pairs: Sequence[Pair], taps: int) -> Array:
+    """Return a matrix F with ``F* F = D* D``, which is summed over blocks of rows."""
+    squares: Array = np.zeros((taps, taps), pairs[0].x.dtype)
+    for pair in pairs:
+        for block in pair.blocks():
+            squares += np.conj(block[:, :-1].T) @ block[:, :-1]
+    values, vectors = np.linalg.eigh(squares)
     least = float(np.finfo(float).eps) * taps * values[-1]  # below are rounding errors
     scales = np.sqrt(np.where(values > least, values, 0))
     return np.asarray(scales[:, None] * np.conj(vectors.T))

@@ -308,16 +308,22 @@ def unforked() -> Any:
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
     """Run one pipeline call while no fork happens."""
     with _threads.lock:
-        if threads > _shared.pool:
-            with _shared.lock:
-                _shared.pool = max(threads, _shared.pool)
-                loaded.handle.halide_set_num_threads(_shared.pool)
+        _enough(loaded, threads)
         return call()
+
+
+def _enough(loaded: Library, threads: int) -> None:
+    """Have the pool hold so many threads at least."""
+    if threads > _shared.pool:
+        with _shared.lock:
+            _shared.pool = max(threads, _shared.pool)
+            loaded.handle.halide_set_num_threads(_shared.pool)
 
 
 # ---- the pipeline call -----------------------------------------------------------------------
 
 SERIAL_WORK = 200_000  # multiply-adds below which waking threads costs more than it gains
+TASK_WORK = 200_000  # those of a task at least, where there are tasks enough for all threads
 
 
 @dataclass(frozen=True)
@@ -428,27 +434,43 @@ class Shaped:
         self.inputs = [contiguous_template(*each) for each in inputs]
         self.outputs = [contiguous_template(*each) for each in outputs]
         self.numbers, self.serial = numbers, work < SERIAL_WORK
+        self.tasks = work // TASK_WORK
 
-    def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array], threads: int) -> None:
-        """Run on arrays of those dtypes and shapes."""
-        tasks = 1 if self.serial or threads == 1 else threads
-        if tasks > 1 and threads >= _shared.pool:
-            tasks *= 8
-        sources: list[Any] = []
-        targets: list[Any] = []
-        for arrays, templates, buffers in (
-            (inputs, self.inputs, sources),
-            (outputs, self.outputs, targets),
-        ):
-            for array, (template, _) in zip(arrays, templates, strict=True):
-                buffer = Buffer.from_buffer_copy(template)
-                buffer.host = address(array)
-                buffers.append(ctypes.byref(buffer))
-        code = _guarded(
-            self.loaded, lambda: self.function(*sources, *self.numbers, tasks, *targets), threads
-        )
+    def on(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Bound:
+        """Return the call on arrays of those dtypes and shapes."""
+        return Bound(self, inputs, outputs)
+
+
+class Bound:
+    """A pipeline call on known arrays, which it keeps: only their numbers may change."""
+
+    def __init__(self, shaped: Shaped, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        self.shaped, self.arrays = shaped, (*inputs, *outputs)
+        self.sources = pointers(inputs, shaped.inputs)
+        self.targets = pointers(outputs, shaped.outputs)
+
+    def __call__(self) -> None:
+        """Run, on as many threads as calls use."""
+        shaped, threads = self.shaped, get_workers()
+        tasks = 1 if shaped.serial or threads == 1 else threads
+        with _threads.lock:  # see _guarded
+            if tasks > 1:
+                _enough(shaped.loaded, threads)
+                if threads >= _shared.pool:  # smaller tasks even out cores of unequal speed
+                    tasks = max(tasks, min(8 * tasks, shaped.tasks))
+            code = shaped.function(*self.sources, *shaped.numbers, tasks, *self.targets)
         if code:
-            _fail(self.loaded, self.name, code)
+            _fail(shaped.loaded, shaped.name, code)
+
+
+def pointers(arrays: Sequence[Array], templates: Sequence[tuple[bytes, Any]]) -> list[Any]:
+    """Return what a pipeline takes for arrays of these templates."""
+    found = []
+    for array, (template, _) in zip(arrays, templates, strict=True):
+        buffer = Buffer.from_buffer_copy(template)
+        buffer.host = address(array)
+        found.append(ctypes.byref(buffer))
+    return found
 
 
 def contiguous_template(dtype: str, shape: tuple[int, ...]) -> tuple[bytes, Any]:

@@ -25,11 +25,12 @@ from faltung.cli.explain import explain_command
 from faltung.cli.filter import filter_command
 from faltung.cli.kernels import kernels_command
 from faltung.cli.learn import learn_command
+from faltung.cli.predict import evaluate_command, predict_command
 from faltung.cli.reverb import reverb_command
 from faltung.cli.smooth import smooth_command
 from faltung.cli.stream import stream_command
 from faltung.cli.sums import sum_command, ways_command
-from faltung.cli.train import evaluate_command, predict_command, train_command
+from faltung.cli.train import train_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,8 +1,9 @@
-"""``faltung train``, ``predict`` and ``evaluate``: networks learnt from data."""
+"""``faltung train``: networks learnt from data."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,35 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faltung.cli.common import Interrupted, fail, printable, say, speaking
+from faltung.cli.common import Interrupted, printable, say, speaking
+from faltung.cli.predict import limited, workers_option
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
     from faltung.nn import Augment, Graph
 
 MODELS = ("lenet5", "lenet5-1998", "small", "series", "alexnet")
-SHOWN = 10  # classes in an error
+CHANGES = {"shift": int, "flip": bool, "rotate": float, "scale": float, "cutout": int}
 PAIR = "give a part between 0 and 1, or a pair of images and labels"
 WORDS = {PAIR: "give a part between 0 and 1, or 0 for none"}
 RATES = {"adam": 3e-3, "sgd": 0.05}
-CHANGES = {"shift": int, "flip": bool, "rotate": float, "scale": float, "cutout": int}
-workers_option = click.option(
-    "--workers", type=click.IntRange(1, 1024), help="Processors used; default all."
-)
+BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in all, by default
 
 
 @click.command("train")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--model", type=click.Choice(MODELS), default="small", show_default=True)
+@click.option(
+    "--model", type=click.Choice(MODELS), help="By default small for images, series for series."
+)
 @click.option(
     "-o", "--output", required=True, metavar="MODEL", type=click.Path(path_type=Path),
     help="Where to write what was learnt, as safetensors.",
 )  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--rate", type=float, help="0.003 for adam, 0.05 for sgd, if not given.")
+@click.option(
+    "--size", metavar="SIDE|ROWSxCOLUMNS",
+    help="Bring pictures to this size, here and later: 64 or 48x64.",
+)  # fmt: skip
+@click.option("--grey", is_flag=True, help="Read pictures as grey.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="By default 10, or more where the data is little."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), help="By default 64, or less where the data is little."
+)
+@click.option("--rate", type=float, help="Learning rate; by default 0.003 for adam, 0.05 for sgd.")
 @click.option("--optimiser", type=click.Choice(("adam", "sgd")), default="adam", show_default=True)
-@click.option("--decay", type=float, default=0.0, show_default=True, help="Of the weights.")
+@click.option("--decay", type=float, default=0.0, show_default=True, help="Weight decay.")
 @click.option(
     "--schedule",
     type=click.Choice(("one-cycle", "cosine", "constant")),
@@ -54,8 +64,8 @@ workers_option = click.option(
     type=click.IntRange(1),
     help="Stop after so many epochs without a better loss, held out.",
 )
-@click.option("--smoothing", type=float, default=0.0, help="Of the labels.")
-@click.option("--balanced", is_flag=True, help="Rare classes count more.")
+@click.option("--smoothing", type=float, default=0.0, help="Label smoothing, 0 to 1.")
+@click.option("--balanced", is_flag=True, help="Weigh classes by one over their frequency.")
 @click.option("--augment", metavar="CHANGES", help="Such as shift=2,flip,rotate=10,cutout=4.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -63,14 +73,16 @@ workers_option = click.option(
     help="Seconds between checkpoints, which lie beside MODEL.",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint, to the same bits.")
-@click.option("-q", "--quiet", is_flag=True, help="No bar.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @workers_option
 def train_command(
     data: Path,
-    model: str,
+    model: str | None,
     output: Path,
-    epochs: int,
-    batch: int,
+    size: str | None,
+    grey: bool,
+    epochs: int | None,
+    batch: int | None,
     rate: float | None,
     optimiser: str,
     decay: float,
@@ -89,49 +101,58 @@ def train_command(
     """Train a network on DATA: images or series with their classes.
 
     DATA is a folder with the files of MNIST or its kin, a folder of folders of images, one for each
-    class, or a .npz, .csv or .ts file. What was learnt is written when the training ends; until
-    then a checkpoint lies beside it.
+    class, or a .npz, .csv or .ts file, or a folder with a pair X_TRAIN.ts and X_TEST.ts. What was
+    learnt is written when the training ends; until then a checkpoint lies beside it. Ctrl-C keeps
+    one, too.
 
     \b
     Examples:
       faltung train fashion-mnist/ --model lenet5 -o model
-      faltung train photos/ --epochs 30 --augment shift=2,flip -o model
-      faltung train series.csv --model series -o model
+      faltung train photos/ --size 64 --augment shift=4,flip -o model
+      faltung train series.csv --patience 10 -o model
     """
-    from contextlib import nullcontext
-
     from faltung import data as reading
     from faltung import nn
     from faltung.nn.optimisers import SCHEDULES
-    from faltung.settings import workers as limited
+    from faltung.nn.training import digest
 
-    check_output(output)
+    checkpoint = output.parent / f"{output.name}.checkpoint"
+    prepared(output, checkpoint, resume)
+    changed = changes(augment)
     with speaking(WORDS):
         kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
         descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
-    changed = changes(augment)
-    found = reading.load(data)
+        found = reading.load(data, size=sides(size), channels=1 if grey else None)
     if len(found.classes) < 2:
         raise click.ClickException(
-            f"{data} has one class, {found.classes[0]!r}; there is nothing to tell apart."
+            f"{data} has one class, {found.classes[0]!r}; two are the least."
         )
-    checkpoint = output.with_name(output.name + ".checkpoint")
     with speaking(WORDS):
         network = built(model, found, seed)
+    network.notes["trained"] = json.dumps(
+        {"digest": digest(found.x), "validation": validation, "seed": seed}
+    )
+    if size is not None:
+        network.notes["size"] = size
+    least = 1 << max(3, min(6, (len(found.y) // BATCHES).bit_length() - 1))
+    batch = batch or least
+    epochs = epochs or max(10, -(-STEPS * batch // len(found.y)))
+    with speaking(WORDS):
         trainer = nn.Trainer(
             network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
             seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
             augment=changed, patience=patience, checkpoint=checkpoint, every=every,
             progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
-            told=lambda epoch: click.echo(line(epoch)),
+            told=lambda epoch: click.echo(str(epoch)),
         )  # fmt: skip
-    if checkpoint.exists() and not resume:
-        say(f"{checkpoint} is there: --resume goes on from it; now it is written anew.", "note")
-    click.echo(f"{len(found.y)} of {network.input_shape}, {len(found.classes)} classes; "
-               f"{network.count():,} parameters")  # fmt: skip
-    with limited(workers) if workers else nullcontext(), speaking(WORDS):
+    click.echo(
+        f"{len(found.y):,} of {network.input_shape}, {len(found.classes)} classes; "
+        f"{network.count():,} parameters; {epochs} epochs in batches of {batch}"
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with limited(workers), speaking(WORDS):
         try:
-            trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
+            history = trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
@@ -145,17 +166,24 @@ def train_command(
             + ("; --resume writes it when there is room." if checkpoint.exists() else ".")
         ) from None
     checkpoint.unlink(missing_ok=True)
+    if patience is not None:
+        best = min(history, key=lambda epoch: epoch.validation_loss).number
+        click.echo(f"stopped after epoch {len(history)}; the least loss held out was in {best}, "
+                   "and that is kept")  # fmt: skip
     click.echo(printable(str(output)))
 
 
-def check_output(output: Path) -> None:
-    """Refuse, before any work, a model's name that cannot be written or is something else's."""
+def prepared(output: Path, checkpoint: Path, resume: bool) -> None:
+    """See to it before any work that its result can be written, and replaces nothing else."""
     from faltung.files import check_writable
     from faltung.nn import saving
 
     if str(output) == "-":
         raise click.UsageError("-o -: a model is a file, not a stream; give it a name.")
-    check_writable(output)
+    if output.is_dir():
+        raise click.UsageError(f"-o {output}: this is a folder; name a file.")
+    missing = [output, *(p for p in output.parents if not os.path.lexists(p))]
+    check_writable(missing[-1])  # folders are made when there is something to put there
     if output.exists():
         texts: dict[str, str] = {}
         with suppress(ValueError):
@@ -164,17 +192,26 @@ def check_output(output: Path) -> None:
             raise click.ClickException(
                 f"{output} is there and is no model; remove it, or give -o another name."
             )
+    if resume and not checkpoint.exists():
+        say(f"{checkpoint} is not there: training begins anew.", "warning", "yellow")
+    if checkpoint.exists() and not resume:
+        raise click.UsageError(
+            f"{checkpoint} is of a training that did not end; give --resume to go on, or remove it."
+        )
 
 
-def line(epoch: Any) -> str:
-    """Return an epoch's figures as a line."""
-    held = ""
-    if epoch.validation_loss == epoch.validation_loss:
-        held = f"; held out {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.2%}"
-    return f"epoch {epoch.number}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}{held}"
+def sides(text: str | None) -> tuple[int, int] | None:
+    """Return rows and columns of a text such as 48x64, or 64 for a square."""
+    if text is None:
+        return None
+    try:
+        found = tuple(int(n) for n in text.lower().split("x"))
+        return {1: (found[0], found[0]), 2: found}[len(found)]  # type: ignore[return-value]
+    except (ValueError, KeyError):
+        raise click.UsageError(f"--size {text}: give 64, or rows and columns as 48x64.") from None
 
 
-def built(model: str, found: Dataset, seed: int) -> Graph:
+def built(model: str | None, found: Dataset, seed: int) -> Graph:
     """Return a network for a data set, whose first layer standardises."""
     from faltung import nn
 
@@ -186,7 +223,7 @@ def built(model: str, found: Dataset, seed: int) -> Graph:
         "series": lambda: nn.series_cnn(shape, classes, seed=seed),
         "alexnet": lambda: nn.alexnet(shape, classes, seed=seed),
     }
-    made = makers[model]()
+    made = makers[model or ("series" if len(shape) == 2 else "small")]()
     deviation = float(found.x.std(dtype="f8")) or 1.0
     first = nn.Standardise(float(found.x.mean(dtype="f8")), deviation)
     network = nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
@@ -217,131 +254,3 @@ def changes(text: str | None) -> Augment | None:
         return Augment(**options)
     except ValueError as error:
         raise click.UsageError(f"--augment {text}: {error}") from None
-
-
-@click.command("evaluate")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
-@workers_option
-def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
-    """Tell how well MODEL does on DATA: its part for testing, where it has one.
-
-    Printed are accuracy, the confusion matrix (a row for each true class), and of each class how
-    many were found (recall) and how many of those named so are (precision).
-    """
-    import numpy as np
-
-    from faltung import nn
-    from faltung.data import has_test, load
-    from faltung.nn.evaluation import confusion
-
-    network = nn.load(model)
-    found = load(data, "test" if has_test(data) else "train")
-    classes = names(network)
-    numbers = {name: number for number, name in enumerate(classes)}
-    unknown = [name for name in found.classes if name not in numbers]
-    if unknown:
-        known = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
-        raise click.ClickException(
-            f"{data}: class {unknown[0]!r} is none of the model's, which are {known}."
-        )
-    y = np.array([numbers[name] for name in found.classes])[found.y]
-    table = confusion(run(network, found.x, workers).argmax(axis=1), y, len(classes))
-    click.echo(printed(table, classes))
-
-
-def printed(table: Any, classes: list[str]) -> str:
-    """Return a confusion matrix as text, with recall and precision."""
-    right = table.diagonal()
-    wide = max(4, *(len(str(n)) for n in table.ravel()))
-    label = max(map(len, classes))
-    numbers = "".join(str(i).rjust(wide + 1) for i in range(len(classes)))
-    head = f"{' ' * (label + 4)}{numbers}    recall  precision"
-    lines = [f"accuracy {right.sum() / table.sum():.2%} of {table.sum()}", "", head]
-    for i, name in enumerate(classes):
-        each = "".join(str(n).rjust(wide + 1) for n in table[i])
-        recall, precision = (
-            f"{right[i] / total:.2%}" if total else "-"
-            for total in (table[i].sum(), table[:, i].sum())
-        )
-        lines.append(f"{i:2d}  {name.ljust(label)}{each}  {recall:>8}  {precision:>9}")
-    return "\n".join(map(printable, lines))
-
-
-def names(network: Graph) -> list[str]:
-    """Return the classes' names that a model was saved with, or their numbers."""
-    if len(network.output_shape) != 1:
-        raise click.ClickException(
-            f"the model's output is {network.output_shape} for an image; it must be (classes,)."
-        )
-    found: Any = None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(network.notes.get("classes", "[]"))
-    count = network.output_shape[0]
-    known = isinstance(found, list) and all(isinstance(name, str) for name in found)
-    return list(found) if known and len(found) == count else [str(i) for i in range(count)]
-
-
-def run(network: Graph, x: Any, workers: int | None) -> Any:
-    """Return a network's outputs on so many processors."""
-    from contextlib import nullcontext
-
-    import numpy as np
-
-    from faltung.settings import workers as limited
-
-    with limited(workers) if workers else nullcontext():
-        outputs = network.predict(x)
-    if not np.isfinite(outputs).all():
-        raise click.ClickException("the model gives NaN or infinity: it is of no use.")
-    return outputs
-
-
-@click.command("predict")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@workers_option
-def predict_command(model: Path, files: tuple[Path, ...], workers: int | None) -> int:
-    """Name the class of images, or of all that data FILES hold, with MODEL's probability.
-
-    Of several files, those that cannot be read or do not fit are told, and the status is 1.
-
-    \b
-    Examples:
-      faltung predict model cat.png dog.png
-      faltung predict model series.csv
-    """
-    from faltung import nn
-    from faltung.layers import softmax
-
-    network = nn.load(model)
-    classes = names(network)
-    failed = 0
-    for file in files:
-        try:
-            shares = softmax(run(network, samples(file), workers))
-        except (ValueError, TypeError, OSError) as error:
-            told = str(error) if str(file) in str(error) else f"{file}: {error}"
-            if len(files) == 1:
-                raise click.ClickException(told) from None
-            failed = fail(told, 1)
-            continue
-        for number, each in enumerate(shares):
-            best = int(each.argmax())
-            where = str(file) if len(shares) == 1 else f"{file}:{number}"
-            click.echo(f"{printable(where)}\t{printable(classes[best])}\t{each[best]:.4f}")
-    return failed
-
-
-def samples(file: Path) -> Any:
-    """Return an image, or all that a file or folder of data holds."""
-    import numpy as np
-
-    from faltung import image
-    from faltung.data import PICTURES, dataset, load
-
-    if file.suffix.lower() not in PICTURES:
-        return load(file).x
-    picture = image.read(file)
-    planes = picture[..., None] if picture.ndim == 2 else picture
-    return dataset(np.moveaxis(planes, 2, 0)[None], [0], str(file)).x

@@ -14,6 +14,7 @@ from faltung.checking import number, whole
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import check_shape, floats
+from faltung.layers.recording import do
 
 
 def _both(dy: Any, y: Any) -> tuple[Array, Array]:
@@ -30,14 +31,18 @@ def relu(x: Any) -> Array:
     [0.0, 2.0]
     """
     x = floats("x", x)
-    return np.asarray(np.maximum(x, x.dtype.type(0)))
+    y: Array = np.empty_like(x)
+    do(np.maximum, x, x.dtype.type(0), out=y)
+    return y
 
 
 def relu_gradient(dy: Any, y: Any) -> Array:
     """Return the gradient of :func:`relu` from its output: 0 where that is 0, so at 0 too."""
     dy, y = _both(dy, y)
-    passed = (y > 0).astype(dy.dtype)  # products with bool are slower
-    return np.asarray(dy * passed)
+    dx: Array = np.empty_like(y)
+    do(np.greater, y, 0, out=dx)  # products with bool are slower
+    do(np.multiply, dy, dx, out=dx)
+    return dx
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Array:

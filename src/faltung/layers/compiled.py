@@ -19,19 +19,29 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.layers import reference, winograd
-from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
+from faltung.layers.memory import (
+    fresh,
+    images_first,
+    innermost,
+    outermost,
+    pipelined,
+    run,
+    straight,
+)
 from faltung.layers.problem import Conv
+from faltung.layers.recording import do, unrecorded
 from faltung.windows import Phase
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
 BLOCK = 8192  # samples of a row that one partial sum of the weights' gradient takes, or about so
 ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
-PARTS = 8  # that the outputs are cut into at most
+PARTS = 8  # that the weights' outputs are cut into at most, and rows that threads share
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
-    512: {8: (1.0, 3), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
+    512: {8: (1.0, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
     256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
 }
+RELU, GATE = 1, 2  # what becomes of sums: ``pipelines/products.py``
 CLIPPED = 4  # vectors of images from which on a position is a row of its own
 
 
@@ -59,6 +69,23 @@ class Places:
     run: int
     group: int
     width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Where sums find their weights, in a layer's kernels as they lie in memory.
+
+    Attributes
+    ----------
+    offsets : array of int32
+        Of each tap of each channel, in the order of its places.
+    step, group : int
+        How far the weights of two outputs lie apart, and how much farther those of two groups.
+    """
+
+    offsets: Array
+    step: int
+    group: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +136,7 @@ def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: 
     taps = table(offsets)
     if np.array_equal(rows, width * np.arange(rows.size)):
         samples = width * rows.size
-        width = max(d for d in range(1, min(samples, max(width, ROW)) + 1) if samples % d == 0)
+        width = max_divisor(samples, max(width, ROW))
         rows = np.arange(0, samples, width, dtype=np.int32)
     spans = np.zeros((rows.size, 4), np.int32)
     spans[:, 1], spans[:, 3] = taps.size, 1
@@ -162,10 +189,11 @@ def padded(problem: Conv, x: Array, slack: int) -> Array:
     buffer = np.zeros(size + slack, x.dtype)
     target = buffer[:size].reshape(shape)
     if not problem.windows:
-        target[:] = innermost(x)
+        do(np.copyto, target, innermost(x))
         return buffer
     windows = problem.windows
     if any(name != "constant" for name in problem.boundary):
+        unrecorded()
         x = reference.continued(x, windows, problem.boundary)
         windows = tuple(w.bare for w in windows)
     source = innermost(x)
@@ -177,7 +205,7 @@ def padded(problem: Conv, x: Array, slack: int) -> Array:
         there.append(slice(ends.first, ends.stop))
     for phase in range(windows[-1].stride):
         inside, positions = windows[-1].within(phase)
-        target[(*here, phase, inside)] = source[(*there, positions)]
+        do(np.copyto, target[(*here, phase, inside)], source[(*there, positions)])
     return buffer
 
 
@@ -214,6 +242,26 @@ def clipped_places(problem: Conv) -> Places:
     return clipped(lines, problem.channels // problem.groups, problem.images)
 
 
+@lru_cache(maxsize=1024)
+def forward_order(problem: Conv) -> Order:
+    """Return where a layer's sums find their weights: the channels innermost, as in its places."""
+    taps, each = math.prod(problem.k_shape[2:]), problem.k_shape[1]
+    offsets = table([range(taps), [taps * channel for channel in range(each)]])
+    return Order(offsets, taps * each, 0)
+
+
+@lru_cache(maxsize=1024)
+def backward_order(problem: Conv, taps: tuple[tuple[int, ...], ...]) -> Order:
+    """Return where those of the way back find them: some taps, the outputs innermost."""
+    outputs, each, *lengths = problem.k_shape
+    of_group = outputs // problem.groups
+    area = math.prod(lengths)
+    steps = [math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))]
+    along = [[step * tap for tap in some] for step, some in zip(steps, taps, strict=True)]
+    offsets = table([*along, [area * each * output for output in range(of_group)]])
+    return Order(offsets, area, (of_group - 1) * each * area)
+
+
 def table(offsets: Sequence[Sequence[int]]) -> Array:
     """Return all sums of one offset from each list, the last list's innermost."""
     return np.array([sum(each) for each in itertools.product(*offsets)], np.int32)
@@ -237,36 +285,44 @@ def tile(outputs: int, groups: int, vectors: int) -> int:
     return min((t for t in tiles if groups == 1 or outputs % t == 0), key=cost)
 
 
-def packed(k: Array, groups: int, each: int) -> Array:
-    """Return weights (outputs, taps) as (groups, tiles, taps, channels of a tile)."""
-    outputs = k.shape[0] // groups
-    tiles = -(-outputs // each)
-    k = k.reshape(groups, outputs, -1)
-    if tiles * each != outputs:
-        k = np.concatenate([k, np.zeros((groups, tiles * each - outputs, k.shape[2]), k.dtype)], 1)
-    return np.ascontiguousarray(k.reshape(groups, tiles, each, -1).transpose(0, 1, 3, 2))
-
-
 def products(
-    places: Places, x: Array, k: Array, bias: Array | None, groups: int, relu: bool = False
+    places: Places,
+    order: Order,
+    x: Array,
+    k: Array,
+    bias: Array | None,
+    outputs: int,
+    groups: int,
+    end: int = 0,
+    gate: Array | None = None,
 ) -> Array:
-    """Return the sums (outputs, rows, width) of weights (outputs, taps) over a padded input."""
-    outputs = k.shape[0]
+    """Return the sums (outputs, rows, width) of weights over a padded input.
+
+    ``end`` says what becomes of them: see ``pipelines/products.py``.
+    """
     each = tile(outputs // groups, groups, places.width // vector(x.dtype))
-    weights = packed(k, groups, each)
-    tiles = weights.shape[1]
-    if bias is None:
-        offset = np.zeros((groups, tiles, each), x.dtype)
-    else:
-        offset = packed(bias[:, None], groups, each)[:, :, 0]
+    parts, tiles = groups, -(-outputs // groups // each)
+    if groups == 1 and places.rows.size < PARTS:
+        parts, tiles = tiles, 1  # threads share tiles where there are few rows
+    bias = zeros(outputs, x.dtype) if bias is None else straight(bias)
     width = max(places.width, vector(x.dtype))
-    out = fresh((groups, tiles, each, places.rows.size, width), x.dtype)
-    work = out.size * weights.shape[2]
-    numbers = (places.run, places.group, int(relu))
-    inputs = [x.reshape(-1), weights, offset, places.taps, places.rows, places.spans]
-    run("products", inputs, numbers, [out], work)
+    out = fresh((parts, tiles, each, places.rows.size, width), x.dtype)
+    channels = outputs // groups if groups > 1 else tiles * each
+    apart = (places.group, order.step, order.group) if groups > 1 else (0, order.step, 0)
+    numbers = (places.run, *apart, channels, each, width, end)
+    inputs = [
+        x.reshape(-1), bias if gate is None else gate.reshape(-1), straight(k).reshape(-1), bias,
+        places.taps, places.rows, order.offsets, places.spans,
+    ]  # fmt: skip
+    run("products", inputs, numbers, [out], out.size * order.offsets.size)
     sums = out.reshape(-1, places.rows.size, width)[:outputs]
-    return sums if width == places.width else np.ascontiguousarray(sums[..., : places.width])
+    return sums if width == places.width else straight(sums[..., : places.width])
+
+
+@lru_cache(maxsize=64)
+def zeros(count: int, dtype: np.dtype[np.generic]) -> Array:
+    """Return the bias of layers without one."""
+    return np.zeros(count, dtype)
 
 
 def vector(dtype: np.dtype[np.generic]) -> int:
@@ -279,6 +335,7 @@ def vector(dtype: np.dtype[np.generic]) -> int:
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
     """Return a layer's output."""
     if winograd.supported(problem, x):
+        unrecorded()  # it looks at the numbers
         down, across = problem.windows
         before, count = (down.before, across.before), (down.count, across.count)
         y = winograd.correlated(x, k, before, count, bias, relu)
@@ -289,8 +346,9 @@ def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> A
     else:
         places = forward_places(problem)
         laid = padded(problem, x, max(0, vector(x.dtype) - places.width))
-    weights = k.transpose(0, *range(2, k.ndim), 1).reshape(k.shape[0], -1)
-    sums = products(places, laid, weights, bias, problem.groups, relu)
+    order = forward_order(problem)
+    end = RELU if relu else 0
+    sums = products(places, order, laid, k, bias, problem.outputs, problem.groups, end)
     return outermost(sums.reshape(*problem.y_shape[1:], problem.images))
 
 
@@ -374,15 +432,16 @@ def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
     )
 
 
-def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
-    """Return the gradient of a layer's input."""
+def input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None) -> Array:
+    """Return the gradient of a layer's input, 0 where a gate (the input itself) is not above 0."""
     if winograd.supported(problem, dy):
+        unrecorded()
         down, across = problem.windows
         flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
         before = down.reach - down.before, across.reach - across.before
         dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
         if dx is not None:
-            return dx
+            return dx if gate is None else gated(dx, gate)
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
     plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
     source = innermost(dy)
@@ -396,46 +455,45 @@ def input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
         inside = tuple(
             slice(before, before + n) for n, (before, _) in zip(source.shape, padding, strict=True)
         )
-        buffer[: math.prod(shape)].reshape(shape)[inside] = source
+        do(np.copyto, buffer[: math.prod(shape)].reshape(shape)[inside], source)
         source = buffer
+    # the pipeline takes the gate where its sums are the gradient, as it lies
+    at_once = len(plan.parts) == 1 and not plan.folds and plan.parts[0].places.width >= slack
+    end, shut = (GATE, innermost(gate)) if gate is not None and at_once else (0, None)
     out: Array | None = None
     for part in plan.parts:
         if not all(part.taps):  # a stride wider than the kernel leaves samples that go nowhere
             continue
-        weights = turned(problem, k, part.taps)
-        sums = products(part.places, source, weights, None, problem.groups)
+        order = backward_order(problem, part.taps)
+        sums = products(
+            part.places, order, source, k, None, problem.channels, problem.groups, end, shut
+        )
         sums = sums.reshape(problem.channels, *part.counts, problem.images)
         if len(plan.parts) == 1:
             out = sums
             break
         if out is None:
             out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
-        out[(slice(None), *part.target)] = sums
+        do(np.copyto, out[(slice(None), *part.target)], sums)
     if out is None:
         out = np.zeros((problem.channels, *plan.shape, problem.images), dy.dtype)
     dx = outermost(out)
     if plan.folds:
+        unrecorded()
         dx = reference.folded(dx, problem.windows, problem.boundary, problem.x_shape)
-    return dx
+    return dx if gate is None or shut is not None else gated(dx, gate)
 
 
-def turned(problem: Conv, k: Array, taps: Sequence[Sequence[int]]) -> Array:
-    """Return the kernels of some taps as the weights (channels, outputs x taps) of the way back."""
-    groups = problem.groups
-    some = k[np.ix_(range(k.shape[0]), range(k.shape[1]), *taps)] if taps else k
-    # groups, outputs, channels, taps to groups, channels, taps, outputs
-    some = some.reshape(groups, k.shape[0] // groups, k.shape[1], -1).transpose(0, 2, 3, 1)
-    return some.reshape(problem.channels, -1)
+def gated(dx: Array, gate: Array) -> Array:
+    """Return a gradient, 0 where a gate is not above 0; in its place."""
+    laid, shut = innermost(dx), fresh(innermost(dx).shape, np.bool_)
+    do(np.greater, innermost(gate), 0, out=shut)
+    do(np.logical_not, shut, out=shut)
+    do(np.copyto, laid, dx.dtype.type(0), where=shut)
+    return outermost(laid)
 
 
 # ---- the gradient of the weights ---------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def blocks(rows: int, width: int) -> int:
-    """Return how many rows one partial sum takes: they divide the rows."""
-    most = max(1, BLOCK // width)
-    return max(d for d in range(1, min(most, rows) + 1) if rows % d == 0)
 
 
 def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
@@ -444,38 +502,87 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
     """
     outputs, rows, width = dy.shape
-    each = blocks(rows, width)
+    each = max_divisor(rows, max(1, BLOCK // width))  # rows of a partial sum
     # one group's outputs are cut into parts that see the same input, for threads to share
     parts = max(
         d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
     )
     cut = groups * parts
     gradient_rows = np.arange(rows, dtype=np.int32) * width
-    out = np.empty((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
+    out = fresh((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
     step = rows * width
     apart = places.group if parts == 1 else 0
     numbers = (width // vector(x.dtype), each, apart, step, outputs // cut * step)
     inputs = [x.reshape(-1), dy.reshape(-1), places.taps, places.rows, gradient_rows]
     run("weights", inputs, numbers, [out], dy.size * places.taps.size)
     # one after the other: the order, and so the bits, are those of the shapes
-    sums = out.sum(axis=1, dtype=np.float64) if out.shape[1] > 1 else out
-    return sums.astype(x.dtype, copy=False).reshape(outputs, -1)
+    if out.shape[1] == 1:
+        return out.reshape(outputs, -1)
+    sums = np.empty((cut, *out.shape[2:]), np.float64)
+    do(np.sum, out, axis=1, dtype=np.float64, out=sums)
+    dk = np.empty((outputs, places.taps.size), x.dtype)
+    do(np.copyto, dk, sums.reshape(dk.shape), casting="same_kind")
+    return dk
 
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     """Return the gradient of a layer's kernels."""
+    if not problem.windows and problem.groups == 1 and problem.channels >= vector(x.dtype):
+        return dense_weight_gradient(problem, x, dy)
     if winograd.supported(problem, x):
+        unrecorded()
         dk = winograd.weight_gradient(problem, x, dy)
         if dk is not None:
             return dk
     places = forward_places(problem)
-    wide = vector(x.dtype)
     source = innermost(dy).reshape(problem.outputs, places.rows.size, places.width)
-    slack = -places.width % wide
+    slack = -places.width % vector(x.dtype)
     if slack:
-        source = np.concatenate([source, np.zeros((*source.shape[:2], slack), dy.dtype)], 2)
-    laid = padded(problem, x, slack)
-    sums = weight_sums(places, laid, source, problem.groups)
+        laid = np.zeros((*source.shape[:2], places.width + slack), dy.dtype)
+        do(np.copyto, laid[..., : places.width], source)
+        source = laid
+    sums = weight_sums(places, padded(problem, x, slack), source, problem.groups)
     outputs, channels, *taps = problem.k_shape
     laid = sums.reshape(outputs, *taps, channels)
     return laid.transpose(0, -1, *range(1, laid.ndim - 1))
+
+
+def dense_weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
+    """Return it where there is no space: few images leave the sums over them short.
+
+    They are products too, of the gradient with the features of an image, the images being taps.
+    """
+    images, channels, outputs = problem.images, problem.channels, problem.outputs
+    places, order = dense_places(images, channels)
+    laid, weights = images_first(x).reshape(-1), innermost(dy)
+    return products(places, order, laid, weights, None, outputs, 1).reshape(outputs, channels)
+
+
+@lru_cache(maxsize=1024)
+def dense_places(images: int, channels: int) -> tuple[Places, Order]:
+    """Return where those products find the features, and the gradient."""
+    taps, rows = channels * np.arange(images, dtype=np.int32), np.zeros(1, np.int32)
+    spans = np.array([[0, images, 0, 1]], np.int32)
+    order = Order(np.arange(images, dtype=np.int32), images, 0)
+    return Places(taps, rows, spans, images, 0, channels), order
+
+
+# ---- the gradient of a bias --------------------------------------------------------------------
+
+
+def summed(x: Array) -> bool:
+    """Whether the pipelines sum channels: rows of whole vectors."""
+    return pipelined(x.dtype) and x.size > 0 and x.shape[1] % vector(x.dtype) == 0
+
+
+def channel_sums(x: Array, out: Array) -> None:
+    """Put the sum of each row of an array (channels, samples) into another."""
+    each = vector(x.dtype)
+    block = each * max_divisor(x.shape[1] // each, ROW // each)
+    run("training", [x.reshape(len(x), -1, block)], (), [out], x.size, "sums")
+
+
+@lru_cache(maxsize=1024)
+def max_divisor(n: int, most: int) -> int:
+    """Return the greatest divisor of a number that is not above another."""
+    return max(d for d in range(1, min(n, most) + 1) if n % d == 0)

@@ -23,6 +23,7 @@ from faltung.layers.problem import (
     per_axis,
     transposed_shape,
 )
+from faltung.layers.recording import do, unrecorded
 
 
 def conv(
@@ -94,6 +95,7 @@ def conv(
         check_shape("bias", bias, (problem.outputs,))
     if compiled.supported(problem, x.dtype):
         return compiled.conv(problem, x, k, bias, relu)
+    unrecorded()
     y = reference.conv(problem, x, k)
     if bias is not None:
         y += bias.reshape(-1, *(1,) * len(problem.windows))
@@ -110,6 +112,7 @@ def conv_input_gradient(
     padding: Padding = 0,
     boundary: Boundary = "constant",
     groups: int = 1,
+    gate: Any = None,
 ) -> Array:
     """Return the gradient of :func:`conv` with respect to its input.
 
@@ -122,6 +125,9 @@ def conv_input_gradient(
         The input's shape along the axes of space.
     stride, dilation, padding, boundary, groups
         As they were given to :func:`conv`.
+    gate : array, as the input, optional
+        The input, where it came out of a relu: then the gradient of that is taken in the same
+        pass, and only what is above 0 passes.
 
     Returns
     -------
@@ -147,13 +153,18 @@ def conv_input_gradient(
     x_shape = (dy.shape[0], k.shape[1] * groups, *per_axis("space", space, k.ndim - 2, 1))
     problem = conv_problem(x_shape, k.shape, stride, dilation, padding, boundary, groups)
     check_shape("dy", dy, problem.y_shape)
-    return _input_gradient(problem, dy, k)
+    if gate is not None:
+        gate = floats("gate", gate, dy.dtype)
+        check_shape("gate", gate, problem.x_shape)
+    return _input_gradient(problem, dy, k, gate)
 
 
-def _input_gradient(problem: Conv, dy: Array, k: Array) -> Array:
+def _input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None) -> Array:
     if compiled.supported(problem, dy.dtype):
-        return compiled.input_gradient(problem, dy, k)
-    return outermost(innermost(reference.input_gradient(problem, dy, k)))
+        return compiled.input_gradient(problem, dy, k, gate)
+    unrecorded()
+    dx = outermost(innermost(reference.input_gradient(problem, dy, k)))
+    return dx if gate is None else compiled.gated(dx, gate)
 
 
 def conv_weight_gradient(
@@ -209,6 +220,7 @@ def conv_weight_gradient(
     check_shape("dy", dy, problem.y_shape)
     if compiled.supported(problem, x.dtype):
         return compiled.weight_gradient(problem, x, dy)
+    unrecorded()
     return reference.weight_gradient(problem, x, dy)
 
 
@@ -222,7 +234,7 @@ def bias_gradient(dy: Any) -> Array:
     Returns
     -------
     array (outputs,)
-        Summed pairwise.
+        Summed by blocks.
 
     Examples
     --------
@@ -232,7 +244,12 @@ def bias_gradient(dy: Any) -> Array:
     [10.0, 10.0, 10.0]
     """
     dy = images("dy", dy)
-    return np.asarray(innermost(dy).reshape(dy.shape[1], -1).sum(axis=1))
+    laid, out = innermost(dy).reshape(dy.shape[1], -1), np.empty(dy.shape[1], dy.dtype)
+    if compiled.summed(laid):
+        compiled.channel_sums(laid, out)
+    else:
+        do(np.sum, laid, axis=1, out=out)
+    return out
 
 
 def conv_transposed(
@@ -376,4 +393,5 @@ def flatten(x: Any) -> Array:
     turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous:
         return outermost(turned.reshape(-1, x.shape[0]))
+    unrecorded()
     return np.asarray(x.reshape(x.shape[0], -1))

@@ -9,6 +9,7 @@ import numpy as np
 from faltung.checking import number
 from faltung.dtypes import Array
 from faltung.layers.activations import log_softmax
+from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import check_shape, floats
 
 
@@ -50,6 +51,8 @@ def cross_entropy(
     logits = floats("logits", logits)
     labels = _labels(logits, labels)
     smoothing = number("smoothing", smoothing, "from 0 to 1")
+    if weights is None and smoothing == 0 and logits.ndim == 2:
+        return _of_one_class(logits, labels)
     classes, kind = logits.shape[1], logits.dtype
     each = np.ones(classes) if weights is None else floats("weights", weights, np.dtype("f8"))
     check_shape("weights", each, (classes,))
@@ -67,6 +70,19 @@ def cross_entropy(
     return loss, np.asarray(gradient)
 
 
+def _of_one_class(logits: Array, labels: Array) -> tuple[float, Array]:
+    """Return the cross entropy where each target is one class and all count the same."""
+    laid, images = innermost(logits), len(labels)
+    each = np.arange(images)
+    off = laid - laid.max(axis=0)
+    powers = np.exp(off)
+    totals = powers.sum(axis=0)
+    logs = off[labels, each].astype(np.float64) - np.log(totals)
+    powers *= 1 / (images * totals)
+    powers[labels, each] -= powers.dtype.type(1 / images)
+    return -float(logs.sum()) / images, outermost(powers)
+
+
 def _labels(logits: Array, labels: Any) -> Array:
     """Return labels that were checked."""
     labels = np.asarray(labels)
@@ -75,8 +91,8 @@ def _labels(logits: Array, labels: Any) -> Array:
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels have dtype {labels.dtype}; they must be integers.")
     check_shape("labels", labels, (logits.shape[0], *logits.shape[2:]))
-    wrong = (labels < 0) | (labels >= logits.shape[1])
-    if wrong.any():
+    if labels.size and not (labels.min() >= 0 and labels.max() < logits.shape[1]):
+        wrong = (labels < 0) | (labels >= logits.shape[1])
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
             f"label {labels[at]} of image {at[0]} is out of range: there are {logits.shape[1]} "

@@ -19,6 +19,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
+from faltung.layers.recording import do, note
 
 TURNED = 1 << 12  # samples from which turning an array is left to the compiled pipeline
 
@@ -40,19 +41,39 @@ def innermost(x: Array) -> Array:
     True
     """
     turned = x.transpose(*range(1, x.ndim), 0)
-    if turned.flags.c_contiguous or not x.flags.c_contiguous or x.size < TURNED:
-        return np.ascontiguousarray(turned)
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or not _turns(x):
+        return straight(turned)
+    return _turned(x.reshape(x.shape[0], -1)).reshape(turned.shape)
+
+
+def images_first(x: Array) -> Array:
+    """Return an array (images, ...) as one that is contiguous: no copy where it lies so."""
+    laid = x.transpose(*range(1, x.ndim), 0)
+    if x.flags.c_contiguous or not laid.flags.c_contiguous or not _turns(x):
+        return straight(x)
+    return _turned(laid.reshape(-1, x.shape[0])).reshape(x.shape)
+
+
+def _turns(x: Array) -> bool:
+    """Whether turning an array is left to the compiled pipeline."""
     name = x.dtype.name
-    if (name, name, name) not in native.variants("transpose") or x.nbytes >= 2**31:
-        return np.ascontiguousarray(turned)
-    out = fresh(turned.shape, x.dtype)
-    images, each = x.shape[0], x.size // x.shape[0]
-    form = native.Form(
-        (each, images, 1), (1, each, x.size), (1, 1, 1),
-        (images, each, 1), (1, images, x.size), (1, 1, 1), (1, 1, 1),
-    )  # fmt: skip
-    call = native.Call("transpose", (name, name, name), form, [], [], x.size)
-    call(native.address(x), native.address(out), native.get_workers())
+    known = (name, name, name) in native.variants("transpose")
+    return known and x.size >= TURNED and x.nbytes < 2**31
+
+
+def _turned(x: Array) -> Array:
+    """Return a contiguous array's transpose, contiguous."""
+    out = fresh(x.shape[::-1], x.dtype)
+    run("transpose", [x[None]], (), [out[None]], x.size)
+    return out
+
+
+def straight(x: Array) -> Array:
+    """Return an array as it is where it is contiguous, else a copy that is."""
+    if x.flags.c_contiguous:
+        return x
+    out = np.empty(x.shape, x.dtype)
+    do(np.copyto, out, x)
     return out
 
 
@@ -152,7 +173,9 @@ def run(
     """Call a pipeline, or a part of one: its inputs, contiguous, its numbers, its outputs."""
     shapes = tuple([(NAMES[array.dtype], array.shape) for array in inputs])
     found = tuple([(NAMES[array.dtype], array.shape) for array in outputs])
-    _shaped(family, part, shapes, found, numbers, work)(inputs, outputs, native.get_workers())
+    call = _shaped(family, part, shapes, found, numbers, work).on(inputs, outputs)
+    call()
+    note(call)
 
 
 @lru_cache(maxsize=4096)

@@ -26,6 +26,7 @@ from faltung.layers.problem import (
     places,
     windows,
 )
+from faltung.layers.recording import do, unrecorded
 from faltung.windows import Window, cells
 
 
@@ -97,9 +98,11 @@ def max_pool(
     x = images("x", x)
     found = _windows(x.shape[2:], size, stride, dilation, padding, ceil)
     if not _has_pipeline(x, found):
+        unrecorded()
         y, where = reference.max_pool(x, found)
         return outermost(innermost(y)), outermost(innermost(where))
     if any(w.before or w.length > w.n for w in found):
+        unrecorded()
         x = reference.continued(x, found, ("constant",) * len(found), -np.inf)
     laid = innermost(x)
     source = _four(laid, x.shape[0])
@@ -167,13 +170,14 @@ def max_pool_gradient(
         check_shape("pooled", pooled, dy.shape)
     plain = all(w.dilation == 1 for w in found)
     if not (plain and _has_pipeline(dy, found)):
+        unrecorded()
         passed = dy if pooled is None else dy * (pooled > 0)
         return outermost(innermost(reference.max_pool_gradient(passed, where, found)))
     around = [(w.windows_of()[1], w.windows_of()[2]) for w in found]
     arrays = [dy, where.astype(np.uint8, copy=False), dy if pooled is None else pooled]
     laid = [innermost(array) for array in arrays]
     if any(before or after for before, after in around):
-        laid = [np.pad(array, ((0, 0), *around, (0, 0))) for array in laid]
+        laid = [_amid_zeros(array, ((0, 0), *around, (0, 0))) for array in laid]
     count = dy.shape[0]
     out = fresh((dy.shape[1], *(w.n for w in found), count), dy.dtype)
     across, down = _pair(found)
@@ -185,6 +189,14 @@ def max_pool_gradient(
     source, *more = (_four(array, count) for array in laid)
     _run(source, more, numbers, (_four(out, count),), "back")
     return outermost(out)
+
+
+def _amid_zeros(x: Array, around: Sequence[tuple[int, int]]) -> Array:
+    """Return an array with so many zeros before and after it along each axis."""
+    out = np.zeros([n + sum(ends) for n, ends in zip(x.shape, around, strict=True)], x.dtype)
+    inside = zip(x.shape, around, strict=True)
+    do(np.copyto, out[tuple(slice(before, before + n) for n, (before, _) in inside)], x)
+    return out
 
 
 def _has_pipeline(x: Array, found: Sequence[Window]) -> bool:
@@ -256,8 +268,9 @@ def average_pool(
     if compiled.supported(problem, x.dtype):
         y = compiled.conv(problem, x, box, None, False)
     else:
+        unrecorded()
         y = reference.conv(problem, x, box)
-    y *= shares
+    do(np.multiply, y, shares, out=y)
     return y
 
 
@@ -295,9 +308,12 @@ def average_pool_gradient(
     shape = (*dy.shape[:2], *per_axis("space", space, dy.ndim - 2, 1))
     problem, box, shares = _box(shape, dy.dtype, size, stride, padding, ceil, count_padding)
     check_shape("dy", dy, problem.y_shape)
+    parts = np.empty_like(dy)
+    do(np.multiply, dy, shares, out=parts)
     if compiled.supported(problem, dy.dtype):
-        return compiled.input_gradient(problem, dy * shares, box)
-    return reference.input_gradient(problem, dy * shares, box)
+        return compiled.input_gradient(problem, parts, box)
+    unrecorded()
+    return reference.input_gradient(problem, parts, box)
 
 
 def _box(

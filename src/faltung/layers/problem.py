@@ -14,6 +14,7 @@ from faltung.boundary import BOUNDARIES
 from faltung.checking import shown, whole
 from faltung.dtypes import Array
 from faltung.geometry import default_anchor
+from faltung.layers.recording import unrecorded
 from faltung.windows import Window, transposed_length
 
 Ints = int | Sequence[int]
@@ -80,6 +81,7 @@ def floats(name: str, array: Any, dtype: np.dtype[Any] | None = None) -> Array:
         raise TypeError(f"{name} has dtype {found.dtype}; layers take real numbers.")
     small = found.dtype.kind == "f" and found.dtype.itemsize <= 4
     wanted = dtype or FLOATS[not small]
+    unrecorded()
     return found.astype(wanted, copy=False)
 
 

@@ -10,7 +10,7 @@ Networks
 Training
     Trainer, Augment, SGD, Adam, adamw, Constant, Cosine, OneCycle
 What was learnt
-    save, load, confusion, folded, dense_from_conv, conv_from_dense
+    save, load, classes, probabilities, confusion, folded, dense_from_conv, conv_from_dense
 
 Images are (images, channels, *space), as in :mod:`faltung.layers`; shapes of layers are those of
 one image. What is random follows a seed, and results have the same bits for any number of threads.
@@ -36,7 +36,7 @@ from faltung.nn.activations import (
 from faltung.nn.augmentation import Augment
 from faltung.nn.connection import Counts, conv_from_dense, dense_from_conv
 from faltung.nn.convolution import Conv, ConvTransposed, Dense
-from faltung.nn.evaluation import confusion
+from faltung.nn.evaluation import classes, confusion, probabilities
 from faltung.nn.folding import folded
 from faltung.nn.layer import INFERENCE, Layer, Mode, Weight
 from faltung.nn.models import alexnet, lenet5, series_cnn, small_cnn
@@ -93,12 +93,14 @@ __all__ = [
     "Weight",
     "adamw",
     "alexnet",
+    "classes",
     "confusion",
     "conv_from_dense",
     "dense_from_conv",
     "folded",
     "lenet5",
     "load",
+    "probabilities",
     "save",
     "series_cnn",
     "small_cnn",

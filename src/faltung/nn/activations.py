@@ -24,6 +24,8 @@ class ReLU(Layer):
     [[0.0, 2.0]]
     """
 
+    recordable = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.done = (False, False)  # forward by the layer before, backward by one of the two
@@ -211,6 +213,8 @@ class Flatten(Layer):
     >>> Flatten().output_shape((16, 5, 5))
     (400,)
     """
+
+    recordable = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (features,)."""

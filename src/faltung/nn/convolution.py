@@ -21,6 +21,7 @@ from faltung.layers.problem import (
     transposed_shape,
 )
 from faltung.layers.problem import Conv as Problem
+from faltung.layers.recording import unrecorded
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
 
@@ -68,7 +69,7 @@ class Conv(Layer):
     initial: str = "he"
     connections: Any = None
 
-    takes_relu = True
+    takes_relu = takes_gate = recordable = True
 
     def problem(self, shape: Shape) -> Problem:
         """Return the checked layer for one image of this shape."""
@@ -147,11 +148,15 @@ class Conv(Layer):
         options = self._options(x.shape[1])
         dk = layers.conv_weight_gradient(x, dy, k.shape[2:], **options)
         if self.connections is not None:
+            unrecorded()
             dk = dk * self.mask(k)
         self.gradients = {"weights": dk}
         if self.bias:
             self.gradients["bias"] = layers.bias_gradient(dy)
-        return layers.conv_input_gradient(dy, k, x.shape[2:], **options) if wanted else None
+        if not wanted:
+            return None
+        gate = x if self.gate else None
+        return layers.conv_input_gradient(dy, k, x.shape[2:], gate=gate, **options)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return the multiplications of one image."""
@@ -256,7 +261,7 @@ class Dense(Layer):
     bias: bool = True
     initial: str = "he"
 
-    takes_relu = True
+    takes_relu = takes_gate = recordable = True
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (outputs,)."""
@@ -287,7 +292,9 @@ class Dense(Layer):
             self.gradients["bias"] = layers.bias_gradient(dy)
         if not wanted:
             return None
-        return unflattened(layers.conv_input_gradient(dy, self.parameters["weights"], ()), shape)
+        gate = x if self.gate else None
+        dx = layers.conv_input_gradient(dy, self.parameters["weights"], (), gate=gate)
+        return unflattened(dx, shape)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return the multiplications of one image."""

@@ -81,8 +81,9 @@ class Layer:
         What is learnt, by name, and after :meth:`backward` the loss's gradient of each.
     state : dict of arrays
         What is kept and not learnt: running moments.
-    relu : bool
-        Set by a network where the next layer's relu is done in the same pass.
+    relu, gate : bool
+        Set by a network where the relu behind is done in the same pass, and where the way back of
+        the relu before is.
     rules : dict of str
         Of options that are numbers, what these must be, as in :mod:`faltung.checking`.
     fused : bool
@@ -91,6 +92,8 @@ class Layer:
 
     rules: ClassVar[dict[str, str]] = {}
     takes_relu: ClassVar[bool] = False  # whether a relu behind it costs nothing
+    takes_gate: ClassVar[bool] = False  # whether the way back of one before it does
+    recordable: ClassVar[bool] = False  # whether it does all by :mod:`faltung.layers.recording`
     joins: ClassVar[bool] = False  # whether it takes several inputs
 
     def __init_subclass__(cls) -> None:
@@ -100,7 +103,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.state: dict[str, Array] = {}
-        self.relu = self.fused = False
+        self.relu = self.gate = self.fused = False
         self._kept: Any = None
 
     def check(self) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 from faltung.checking import whole
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
+from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
+from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm
 from faltung.nn.pooling import MaxPool
@@ -69,7 +71,13 @@ class Graph:
         self.notes: dict[str, str] = {}
         self._ready = False
         self._fused = False
+        self._flat: Flat | None = None
         self._last: list[int] = []  # of the input and each layer, the last that takes its output
+
+    def __repr__(self) -> str:
+        kind, layers = type(self).__name__, len(self.nodes)
+        ways = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{kind} of {layers} layers: {ways}, {self.count():,} parameters>"
 
     # ---- building ------------------------------------------------------------------------------
 
@@ -83,6 +91,9 @@ class Graph:
         ValueError
             Where the shapes do not fit; the message has the shape behind each layer.
         """
+        if not isinstance(layer, Layer):
+            advice = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            raise TypeError(f"{layer!r} is no layer{advice}.")
         found = tuple(whole("input", i) for i in inputs) or (len(self.nodes),)
         if any(not 0 <= i <= len(self.nodes) for i in found):
             raise ValueError(f"inputs={found} must be numbers of layers, 0 to {len(self.nodes)}.")
@@ -127,6 +138,7 @@ class Graph:
             for number in range(1, len(self.nodes) + 1):
                 self._draw(number)
             self._ready = True
+            self.flat()
         if not self._fused:
             self._fuse()
             self._pool()
@@ -142,13 +154,13 @@ class Graph:
         return found
 
     def _fuse(self) -> None:
-        """Leave a relu to the layer before it, and its way back to that or to the pooling behind.
+        """Leave a relu to the layer before it, and its way back to that or to the layer behind.
 
         That takes a layer whose output goes nowhere else.
         """
         users = self.users()
         for node in self.nodes:
-            node.layer.relu = False
+            node.layer.relu = node.layer.gate = False
         for number, node in enumerate(self.nodes, 1):
             if not isinstance(node.layer, ReLU):
                 continue
@@ -160,8 +172,8 @@ class Graph:
             if before is not None and alone:
                 before.relu = True
             back = alone and isinstance(before, BatchNorm)
-            if not back and len(behind) == 1 and isinstance(behind[0], MaxPool):
-                behind[0].relu = back = True
+            if not back and len(behind) == 1 and behind[0].takes_gate:
+                behind[0].gate = back = True
             node.layer.done = (alone, back)
 
     def _pool(self) -> None:
@@ -186,9 +198,10 @@ class Graph:
             raise TypeError(f"x has dtype {x.dtype}; networks take real numbers.")
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shapes = "".join(f", {node.name} {node.shape}" for node in self.nodes)
+            single = " One image is x[None]." if x.shape == self.input_shape else ""
             raise ValueError(
                 f"x has shape {x.shape}; the network takes (images, "
-                f"{', '.join(map(str, self.input_shape))}). Its shapes: input "
+                f"{', '.join(map(str, self.input_shape))}).{single} Its shapes: input "
                 f"{self.input_shape}{shapes}."
             )
         if len(x) == 0:
@@ -245,7 +258,11 @@ class Graph:
                 parts = [node.layer.backward(each, any(learns[i] for i in node.inputs))]
             for i, part in zip(node.inputs, parts, strict=True):
                 before = found[i]
-                found[i] = part if before is None or part is None else before + part
+                if before is None or part is None:
+                    found[i] = part
+                else:
+                    unrecorded()
+                    found[i] = before + part
 
     def predict(self, x: Any, batch: int = 256) -> Array:
         """Return the outputs of images, ``batch`` at a time: logits, where a loss takes those.
@@ -270,6 +287,14 @@ class Graph:
         """Return what is learnt, as ``layer.name``; changing an array changes the network."""
         self.prepare()
         return {f"{n.name}.{k}": a for n in self.nodes for k, a in n.layer.parameters.items()}
+
+    def flat(self) -> Flat:
+        """Return the parameters as views of two arrays, which they become if they are not."""
+        self.prepare()
+        layers = [node.layer for node in self.nodes]
+        if self._flat is None or not self._flat.holds(layers):
+            self._flat = Flat(layers, self.dtype)
+        return self._flat
 
     def gradients(self) -> dict[str, Array]:
         """Return the gradients, under the parameters' names."""
@@ -307,6 +332,7 @@ class Graph:
         for node, parameters, state in zip(self.nodes, found[::2], found[1::2], strict=True):
             node.layer.parameters, node.layer.state = parameters, state
         self._ready = True  # nothing is left to draw
+        self.flat()
 
     def count(self) -> int:
         """Return the number of parameters; nothing is drawn for that."""

@@ -58,6 +58,11 @@ class SGD:
                 g = g + kind(self.momentum) * v if self.nesterov else v
             w -= kind(self.rate * factor) * g
 
+    def settings(self, number: int, factor: float, decays: bool) -> tuple[float, ...]:
+        """Return what the compiled step takes: see ``pipelines/training.py``."""
+        decay = self.decay if decays else 0.0
+        return (self.rate * factor, self.momentum, decay, float(self.nesterov))
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -111,6 +116,16 @@ class Adam:
             size = np.sqrt(v / kind(grown))
             size += kind(self.epsilon)
             w -= kind(rate / seen) * m / size
+
+    def settings(self, number: int, factor: float, decays: bool) -> tuple[float, ...]:
+        """Return what the compiled step takes: see ``pipelines/training.py``."""
+        rate = self.rate * factor
+        grown, seen = 1 - self.second**number, 1 - self.first**number
+        left = 1 - rate * self.decay if decays else 1.0
+        return (
+            rate / seen, self.first, 1 - self.first, self.second, 1 - self.second, 1 / grown,
+            self.epsilon, left,
+        )  # fmt: skip
 
 
 def adamw(rate: float = 1e-3, decay: float = 0.01) -> Adam:

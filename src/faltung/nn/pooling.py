@@ -49,6 +49,8 @@ class MaxPool(_Windowed):
     padding: Padding = 0
     ceil: bool = False
 
+    takes_gate = recordable = True
+
     def halves(self, shape: Shape) -> bool:
         """Whether the windows are of two samples, two apart, without padding.
 
@@ -65,7 +67,7 @@ class MaxPool(_Windowed):
             self.keep(mode, ())
             return x
         y, where = layers.max_pool(x, self.size, **self._options())
-        self.keep(mode, (x.shape[2:], where, y if self.relu else None))
+        self.keep(mode, (x.shape[2:], where, y if self.gate else None))
         return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
@@ -94,6 +96,8 @@ class AveragePool(_Windowed):
     padding: Padding = 0
     ceil: bool = False
     count_padding: bool = True
+
+    recordable = True
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the averages."""

@@ -14,7 +14,9 @@ from faltung.windows import Field
 class Row:
     """A layer: its output's shape, and what one image costs.
 
-    ``field`` is how many samples of the input an output sees along each axis of space, at most.
+    ``field`` is the receptive field: how many samples of the input an output sees along each axis
+    of space, at most. ``inputs`` names the layers whose outputs it takes, where it is another than
+    the one above.
     """
 
     name: str
@@ -22,21 +24,23 @@ class Row:
     parameters: int
     multiply_adds: int
     field: tuple[int, ...]
+    inputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
-    """A network's layers; printed, it is a table."""
+    """A network's layers; shown or printed, it is a table."""
 
     input_shape: Shape
     rows: tuple[Row, ...]
 
-    def __str__(self) -> str:
-        head = ("layer", "output", "parameters", "multiply-adds", "sees")
+    def __repr__(self) -> str:
+        head = ("layer", "output", "parameters", "multiply-adds", "receptive field")
         table: list[tuple[str, ...]] = [head, ("input", str(self.input_shape), "", "", "")]
         for row in self.rows:
             counts = (f"{row.parameters:,}", f"{row.multiply_adds:,}")
-            table.append((row.name, str(row.shape), *counts, "x".join(map(str, row.field))))
+            name = f"{row.name} of {', '.join(row.inputs)}" if row.inputs else row.name
+            table.append((name, str(row.shape), *counts, "x".join(map(str, row.field))))
         total = [
             f"{sum(getattr(r, n) for r in self.rows):,}" for n in ("parameters", "multiply_adds")
         ]
@@ -58,7 +62,7 @@ def summarised(network: Graph) -> Summary:
     --------
     >>> from faltung import nn
     >>> print(nn.Sequential([nn.Conv(6, 5), nn.MaxPool(2), nn.Dense(10)], (1, 28, 28)).summary())
-    layer     output       parameters  multiply-adds  sees
+    layer     output       parameters  multiply-adds  receptive field
     input     (1, 28, 28)
     conv1     (6, 24, 24)         156         86,400  5x5
     maxpool1  (6, 12, 12)           0              0  6x6
@@ -67,7 +71,7 @@ def summarised(network: Graph) -> Summary:
     """
     space = network.input_shape[1:]
     fields: list[tuple[Field, ...]] = [tuple(Field() for _ in space)]
-    rows = []
+    rows: list[Row] = []
     for node in network.nodes:
         shape = network.shape(node.inputs[0])
         seen = [fields[i] for i in node.inputs]
@@ -86,5 +90,7 @@ def summarised(network: Graph) -> Summary:
             count = sum(map(len, connections)) * taps + node.shape[0] * ("bias" in weights)
         sees = tuple(min(f.length, n) for f, n in zip(merged, space, strict=True))
         multiplied = node.layer.multiply_adds(shape)
-        rows.append(Row(node.name, node.shape, count, multiplied, sees))
+        names = tuple(network.nodes[i - 1].name if i else "input" for i in node.inputs)
+        above = node.inputs == (len(rows),)
+        rows.append(Row(node.name, node.shape, count, multiplied, sees, () if above else names))
     return Summary(network.input_shape, tuple(rows))

@@ -11,8 +11,8 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -38,6 +38,8 @@ from faltung.nn.optimisers import (
     Optimiser,
     Schedule,
 )
+from faltung.nn.progress import Bar, patient
+from faltung.nn.steps import Steps
 
 SUM = "faltung.checksum"
 SPLIT, SHUFFLE, CHANGE, DROP = range(4)  # what a seed is for
@@ -67,6 +69,16 @@ class Epoch:
     validation_accuracy: float
     rate: float
     seconds: float = field(compare=False, default=0.0)
+
+    def __str__(self) -> str:
+        told = f"epoch {self.number}: {_figures(self.loss, self.accuracy)}"
+        if math.isnan(self.validation_loss):
+            return told
+        return f"{told}; held out {_figures(self.validation_loss, self.validation_accuracy)}"
+
+
+def _figures(loss: float, accuracy: float) -> str:
+    return f"loss {loss:.4f}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.2%}")
 
 
 @dataclass
@@ -106,12 +118,13 @@ class Trainer:
         Stop when the validation loss has not fallen for so many epochs, and take the parameters of
         the best.
     checkpoint : path, optional
-        Where to keep the state, every ``every`` seconds and at the end.
+        Where to keep the state, every ``every`` seconds, at the end and at Ctrl-C, which waits for
+        the end of a step (a second one does not).
     every : float
     progress : bool
-        Show a bar with loss and accuracy.
+        Show a bar with loss and accuracy, and print each epoch.
     told : function, optional
-        Called with each :class:`Epoch` as it ends.
+        Called with each :class:`Epoch` as it ends, instead of printing it.
 
     Examples
     --------
@@ -204,35 +217,49 @@ class Trainer:
         if bad := self._bad():
             raise ValueError(f"{bad} holds NaN or infinity before the training; load or draw it.")
         self._saved = time.monotonic()
-        with reusing(), np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+        quiet = np.errstate(over="ignore", invalid="ignore")  # the loss tells
+        with reusing(), quiet, patient(self.checkpoint is not None) as interrupted:
             while self._run.epoch < self.epochs and not self._stopped():
-                self._epoch(x, y, held, weights, key)
-        if self._best:
-            self.network.load(self._best)
-        self._save(key)
+                self._epoch(x, y, held, weights, key, interrupted)
+            if self._best:
+                self.network.load(self._best)
+            self._save(key)
+        if interrupted():
+            raise KeyboardInterrupt
         return list(self._run.history)
 
     def _stopped(self) -> bool:
         return self.patience is not None and self._run.waited >= self.patience
 
-    def _epoch(self, x: Array, y: Array, held: Any, weights: Array | None, key: str) -> None:
+    def _epoch(
+        self, x: Array, y: Array, held: Any, weights: Array | None, key: str,
+        interrupted: Callable[[], bool],
+    ) -> None:  # fmt: skip
         """Go on with an epoch to its end."""
         run, started = self._run, time.monotonic()
         order = np.random.default_rng((self.seed, SHUFFLE, run.epoch)).permutation(len(x))
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
-        with self._bar(batches) as shown:
+        images = min(self.batch, len(x))
+        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        label = f"epoch {run.epoch + 1}/{self.epochs}"
+        with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                loss, hits = self._step(x[picked], y[picked], weights, factor)
+                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
+                loss, hits = self._step(batch, y[picked], weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
                 seen = min(run.batch * self.batch, len(x))
-                shown(run.loss / seen, run.hits / seen)
-                if self.checkpoint is not None and time.monotonic() - self._saved > self.every:
+                if show is not None:
+                    hit = f" accuracy {run.hits / seen:.1%}" if self._classes else ""
+                    show(run.batch, f"loss {run.loss / seen:.4g}{hit}")
+                if interrupted() or time.monotonic() - self._saved > self.every:
                     self._save(key)
+                if interrupted():
+                    raise KeyboardInterrupt
         factor = self.schedule.factor((run.steps - 1) / last)
         loss_held, accuracy_held = (math.nan, math.nan) if held is None else self.measure(*held)
         run.history.append(
@@ -243,6 +270,8 @@ class Trainer:
         )  # fmt: skip
         if self.told is not None:
             self.told(run.history[-1])
+        elif self.progress:
+            print(run.history[-1])
         if self._bad():
             told = f"parameters are no numbers at the end of epoch {run.epoch + 1}"
             raise FloatingPointError(self._diagnosis(x[:0], INFERENCE, told))
@@ -258,28 +287,32 @@ class Trainer:
 
     def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run = self._run
+        run, steps = self._run, self._steps
         if self.augment is not None:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = self.network.forward(x, mode)
-        loss, dy = self._loss(out, y, weights)
+        out = steps.forward(x, mode)
+        loss, hits, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
             raise FloatingPointError(self._diagnosis(x, mode, told))
-        self.network.backward(dy)
+        steps.backward(dy)
         run.steps += 1
-        self.optimiser.step(
-            self.network.parameters(), self.network.gradients(), self._state, run.steps, factor
-        )
-        return loss, self._hits(out, y)
+        steps.descent.step(run.steps, factor)
+        return loss, hits
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-        if self.loss == "mean_squared_error":
-            return layers.mean_squared_error(out, y)
-        if weights is not None and not weights[y].sum() > 0:
-            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        if self._classes and weights is None and not self.smoothing:
+            told = self._steps.cross_entropy(y)
+            if told is not None:
+                return told
+        if not self._classes:
+            loss, dy = layers.mean_squared_error(out, y)
+        elif weights is not None and not weights[y].sum() > 0:
+            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        else:
+            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
+        return loss, self._hits(out, y), dy
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
@@ -340,14 +373,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        count = round(len(x) * part)
-        if not (0 < part < 1 and 0 < count < len(x)):
-            raise ValueError(
-                f"validation={part} of {len(x)} images leaves one side empty; give a part between "
-                "0 and 1, or a pair of images and labels."
-            )
-        order = np.random.default_rng((self.seed, SPLIT)).permutation(len(x))
-        kept, left = np.sort(order[count:]), np.sort(order[:count])
+        kept, left = held_out(len(x), part, self.seed)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -387,27 +413,6 @@ class Trainer:
                     return f"{told}: it first appeared in the output of {node.name}. {advice}"
         return f"{told}: it first appeared in {self._bad() or 'the loss'}. {advice}"
 
-    # ---- the bar -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _bar(self, batches: int) -> Iterator[Any]:
-        if not self.progress:
-            yield lambda loss, accuracy: None
-            return
-        import click
-
-        label = f"epoch {self._run.epoch + 1}/{self.epochs}"
-        with click.progressbar(
-            length=batches, label=label, item_show_func=lambda item: item, show_pos=False
-        ) as bar:
-            bar.update(self._run.batch)
-
-            def shown(loss: float, accuracy: float) -> None:
-                told = f"  accuracy {accuracy:.1%}" if self._classes else ""
-                bar.update(1, f"loss {loss:.4f}{told}")
-
-            yield shown
-
     # ---- checkpoints ---------------------------------------------------------------------------
 
     def _key(self, x: Array, y: Array) -> str:
@@ -416,7 +421,7 @@ class Trainer:
             saving.described(self.network), repr(self.optimiser), repr(self.schedule), self.epochs,
             self.batch, self.seed, self.loss, self.smoothing, repr(self.class_weights),
             repr(self.augment), self.patience, x.shape,
-            _digest(x), _digest(y),
+            digest(x), digest(y),
         ]  # fmt: skip
         return json.dumps(recipe)
 
@@ -471,6 +476,22 @@ class Trainer:
         self._run, self._state, self._best = run, parts["optimiser"], parts["best"]
 
 
+def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+    """Return which images are trained on, and which are left out for validation.
+
+    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
+    [40, 10]
+    """
+    left = round(count * part)
+    if not (0 < part < 1 and 0 < left < count):
+        raise ValueError(
+            f"validation={part} of {count} images leaves one side empty; give a part between 0 "
+            "and 1, or a pair of images and labels."
+        )
+    order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    return np.sort(order[left:]), np.sort(order[:left])
+
+
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures with the one NaN that equals itself in comparisons of values."""
     return {name: math.nan if value != value else value for name, value in figures.items()}
@@ -489,6 +510,6 @@ def _checksum(arrays: dict[str, Array], run: str) -> str:
     return str(found)
 
 
-def _digest(array: Array) -> int:
+def digest(array: Array) -> int:
     """Return a checksum of an array's numbers."""
     return zlib.crc32(np.ascontiguousarray(array).data)

@@ -1,0 +1,253 @@
+"""Training steps: what is played and compiled is what the layers and formulas give."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import faltung
+from faltung import layers, nn
+from faltung.layers import memory
+from faltung.layers.recording import recording, unrecorded
+from faltung.nn.flat import Flat
+from faltung.nn.layer import Layer
+from faltung.nn.steps import Descent, Entropy, Steps
+
+LAYERS = {
+    "lenet": lambda: [
+        nn.Conv(6, 5, padding=2), nn.ReLU(), nn.MaxPool(2), nn.Conv(16, 5), nn.ReLU(),
+        nn.MaxPool(2), nn.Flatten(), nn.Dense(20), nn.ReLU(), nn.Dense(3),
+    ],
+    "strided": lambda: [
+        nn.Conv(4, 3, stride=2, padding=1), nn.ReLU(), nn.Conv(5, (2, 3), dilation=2), nn.ReLU(),
+        nn.AveragePool(2), nn.ReLU(), nn.Flatten(), nn.ReLU(), nn.Dense(3),
+    ],
+    "groups": lambda: [
+        nn.Conv(6, 3, padding="same"), nn.Conv(12, 3, groups=3, bias=False), nn.ReLU(),
+        nn.Conv(8, 1, stride=3), nn.ReLU(), nn.Dense(3),
+    ],
+    "overlapping": lambda: [nn.Conv(4, 4), nn.ReLU(), nn.MaxPool(3, stride=2), nn.Dense(3)],
+    "dense": lambda: [nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3)],
+    "refused": lambda: [nn.Conv(13, 3, boundary="wrap", padding=1), nn.ReLU(), nn.Dense(3)],
+}  # fmt: skip
+
+
+def data(count, seed=0):
+    """Return small images whose class is where they are bright."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, count)
+    x = rng.standard_normal((count, 1, 18, 18)).astype(np.float32)
+    x[np.arange(count), 0, :, 6 * y] += 3
+    return x, y
+
+
+def trained(name, images, recordable=True, workers=None, dtype="f4", **options):
+    """Return a network after two epochs, whose last batches are shorter."""
+    x, y = data(3 * images + 5)
+    network = nn.Sequential(LAYERS[name](), (1, 18, 18), seed=2, dtype=dtype)
+    for node in network.nodes:
+        node.layer.recordable = recordable
+    with faltung.workers(workers or faltung.get_workers()):
+        options = {"optimiser": nn.SGD(0.02), "epochs": 2, "batch": images, **options}
+        trainer = nn.Trainer(network, **options)
+        history = trainer.fit(x, y)
+    return network, history, trainer
+
+
+def same(a, b):
+    return all((a.arrays()[name] == array).all() for name, array in b.arrays().items())
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("images", [64, 24, 7])
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_is_played_has_the_bits_of_the_layers(name, images, dtype, monkeypatch):
+    monkeypatch.setattr(Entropy, "takes", staticmethod(lambda logits: False))
+    played, history, trainer = trained(name, images, dtype=dtype)
+    plain, expected, other = trained(name, images, recordable=False, dtype=dtype)
+    assert same(played, plain)
+    assert history == expected
+    assert trainer._steps.records == (name != "refused" and memory.pipelined(np.dtype(dtype)))
+    assert not other._steps.records
+
+
+@pytest.mark.parametrize("name", ["lenet", "groups", "dense"])
+def test_any_number_of_threads_gives_the_same_bits(name):
+    ends = [trained(name, 64, workers=workers)[0] for workers in (1, 2, 5)]
+    assert same(ends[0], ends[1])
+    assert same(ends[0], ends[2])
+
+
+@dataclass(eq=False)
+class Unknown(Layer):
+    """A layer that says that it can be recorded, and does something else."""
+
+    recordable = True
+
+    def forward(self, x, mode=nn.INFERENCE):
+        unrecorded()
+        return x
+
+    def backward(self, dy, wanted=True):
+        return dy
+
+
+def test_what_refuses_a_tape_is_not_played():
+    x, _ = data(8)
+    network = nn.Sequential([Unknown(), nn.Dense(3)], (1, 18, 18))
+    steps = Steps(network, 8, nn.SGD(), {})
+    steps.forward(x, nn.Mode(True))
+    assert not steps.records
+    with recording() as tape, recording() as inner:
+        unrecorded()
+    assert inner.refused
+    assert not tape.refused
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        nn.SGD(0.1), nn.SGD(0.1, momentum=0), nn.SGD(0.1, 0.8, decay=0.03, nesterov=True),
+        nn.Adam(0.1), nn.Adam(0.1, 0.7, 0.9, 1e-3, decay=0.2),
+    ],
+)  # fmt: skip
+def test_the_compiled_descent_is_that_of_the_formulas(optimiser, dtype):
+    rng = np.random.default_rng(0)
+    nets = [nn.Sequential([nn.Conv(3, 3), nn.Dense(5)], (2, 6, 7), dtype=dtype) for _ in range(2)]
+    flat = nets[0].flat()
+    descent, state = Descent(optimiser, flat, {}), {}
+    for number in range(1, 5):
+        for name, flats in flat.gradients.items():
+            flats[:] = rng.standard_normal(flats.shape)
+            assert flats.nbytes % 64 == 0, name
+        gradients = {
+            f"{node.name}.{key}": slot.copy()
+            for layer, key, _, slot in flat.slots
+            for node in nets[0].nodes
+            if node.layer is layer
+        }
+        descent.step(number, 0.5)
+        optimiser.step(nets[1].parameters(), gradients, state, number, 0.5)
+    tolerance = 64 * np.finfo(dtype).eps
+    for name, array in nets[0].parameters().items():
+        expected = nets[1].parameters()[name]
+        np.testing.assert_allclose(array, expected, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def test_the_parameters_are_views_of_the_flat_ones():
+    network = nn.Sequential([nn.Dense(4), nn.BatchNorm(), nn.Dense(2)], (3,))
+    held = network.parameters()
+    assert network.flat() is network.flat()
+    assert all(np.shares_memory(a, network.parameters()[name]) for name, a in held.items())
+    network.nodes[0].layer.parameters["weights"] = np.ones((4, 3), np.float32)
+    laid = network.flat()
+    assert (laid.parameters["weights"].ravel()[:12] == 1).all()
+    assert isinstance(laid, Flat)
+    network.add(nn.Dense(5))
+    assert network.flat().parameters["weights"].size == 32
+    network.load({name: a + 1 for name, a in network.arrays().items()})
+    assert (network.parameters()["dense1.weights"] == 2).all()
+    assert network.flat().holds([node.layer for node in network.nodes])
+
+
+def test_parameters_taken_before_a_training_are_those_after_it():
+    x, y = data(20)
+    network = nn.Sequential(LAYERS["dense"](), (1, 18, 18))
+    held = network.parameters()
+    before = {name: a.copy() for name, a in held.items()}
+    nn.Trainer(network, epochs=1, batch=8).fit(x, y)
+    assert all(np.shares_memory(a, network.parameters()[name]) for name, a in held.items())
+    assert not (held["dense1.weights"] == before["dense1.weights"]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    images=st.integers(1, 70),
+    classes=st.integers(1, 12),
+    scale=st.sampled_from([0.0, 1.0, 30.0, 1e6]),
+    seed=st.integers(0, 99),
+)
+def test_the_compiled_cross_entropy_is_that_of_the_formula(images, classes, scale, seed):
+    rng = np.random.default_rng(seed)
+    laid = (scale * rng.standard_normal((classes, images))).astype(np.float32)
+    laid[rng.random(laid.shape) < 0.1] = 0  # equal ones
+    labels = rng.integers(0, classes, images)
+    if not Entropy.takes(laid.T):
+        pytest.skip("no pipeline here")
+    entropy = Entropy(laid.T)
+    loss, hits = entropy(labels)
+    expected, dy = layers.cross_entropy(laid.T.astype(np.float64), labels)
+    assert loss == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    np.testing.assert_allclose(entropy.dy, dy, atol=2e-6 / images)
+    assert hits == (laid.T.argmax(axis=1) == labels).sum()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_the_loss_of_what_is_no_number_is_none(bad):
+    laid = np.zeros((4, 33), np.float32)
+    laid[3, 0] = -np.inf  # a class that cannot be
+    if not Entropy.takes(laid.T):
+        pytest.skip("no pipeline here")
+    entropy = Entropy(laid.T)
+    assert entropy(np.zeros(33, int))[0] < np.inf
+    laid[2, 17] = bad
+    assert np.isnan(entropy(np.zeros(33, int))[0])
+    laid[:, 17] = -np.inf
+    assert np.isnan(entropy(np.zeros(33, int))[0])
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_a_resume_of_what_is_played_gives_the_same_bits(tmp_path, monkeypatch, stop):
+    options = {"optimiser": nn.adamw(0.01), "schedule": nn.Cosine(), "seed": 3}
+    whole, expected, _ = trained("lenet", 32, **options)
+    x, y = data(3 * 32 + 5)
+    options |= {"epochs": 2, "batch": 32, "checkpoint": tmp_path / "state", "every": 0.0}
+    first = nn.Trainer(nn.Sequential(LAYERS["lenet"](), (1, 18, 18), seed=2), **options)
+    step = first._step
+
+    def stopping(*arguments):
+        if first._run.steps == stop:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(first, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(x, y)
+    again = nn.Sequential(LAYERS["lenet"](), (1, 18, 18), seed=2)
+    assert nn.Trainer(again, **options).fit(x, y, resume=True) == expected
+    assert same(again, whole)
+
+
+def test_a_gate_is_the_way_back_of_a_relu():
+    rng = np.random.default_rng(0)
+    for shape, options in (
+        ((20, 6, 9, 9), {"padding": 1}),
+        ((20, 6, 9, 9), {"stride": 2, "padding": 1}),
+        ((20, 6, 9, 9), {"boundary": "wrap", "padding": 1}),
+        ((3, 16, 9, 9), {"padding": 1}),  # Winograd's
+        ((2, 6, 9, 9), {"groups": 2}),
+    ):
+        x = np.maximum(rng.standard_normal(shape), 0).astype(np.float32)
+        k = rng.standard_normal((16, shape[1] // options.get("groups", 1), 3, 3)).astype("f4")
+        dy = rng.standard_normal(layers.conv(x, k, **options).shape).astype(np.float32)
+        plain = layers.conv_input_gradient(dy, k, (9, 9), **options)
+        found = layers.conv_input_gradient(dy, k, (9, 9), gate=x, **options)
+        assert (found == np.where(x > 0, plain, 0)).all()
+    with pytest.raises(ValueError, match=r"gate has shape .* it must be"):
+        layers.conv_input_gradient(dy, k, (9, 9), gate=x[:, :1], groups=2)
+
+
+def test_batches_are_the_picked_images():
+    rng = np.random.default_rng(0)
+    for dtype in ("f4", "f8"):
+        for shape in ((2, 5, 7), (3,), (1, 20, 20)):
+            for images in (1, 8, 40):
+                network = nn.Sequential([nn.Dense(2)], shape, dtype=dtype)
+                steps = Steps(network, images, nn.SGD(), {})
+                x = rng.standard_normal((50, *shape)).astype(dtype)
+                for whole in (x, x[::2].copy(), x[::-1]):
+                    picked = rng.permutation(len(whole))[:images]
+                    assert (steps.batch(whole, picked) == whole[picked]).all()
