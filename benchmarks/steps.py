@@ -79,6 +79,7 @@ class ThreeBlocks:
     def step(self) -> float:
         """Descend once and return the loss."""
         x, kept = self.x, []
+        greatest: Any  # the moments, and where pooling found its values
         blocks = list(zip(self.weights, self.gains, self.shifts, strict=True))
         for number, (k, gain, shift) in enumerate(blocks):
             c = layers.conv(x, k, padding=1)
@@ -127,31 +128,33 @@ def network_step(name: str) -> Callable[[], Any]:
     return step
 
 
-def torch_step(name: str, torch: Any) -> Callable[[], Any]:
-    """Return the same step of the same network in PyTorch."""
+def torch_network(name: str, torch: Any) -> Any:
+    """Return LeNet or the three blocks in PyTorch, with its own first weights."""
     nn = torch.nn
     if name == "LeNet":
-        x, labels = batch(64)
         first = (nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2))
         second = (nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
         dense = (nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))
-        network = nn.Sequential(*first, *second, *dense)
-    else:
-        x, labels = batch(128)
-        blocks = []
-        for channels, outputs in ((1, 32), (32, 64), (64, 128)):
-            conv = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
-            blocks += [conv, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-        end = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
-        network = nn.Sequential(*blocks[:-1], *end)
+        return nn.Sequential(*first, *second, *dense)
+    blocks = []
+    for channels, outputs in ((1, 32), (32, 64), (64, 128)):
+        conv = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
+        blocks += [conv, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*blocks[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
+def torch_step(name: str, torch: Any) -> Callable[[], Any]:
+    """Return the same step of the same network in PyTorch."""
+    x, labels = batch(64 if name == "LeNet" else 128)
+    network = torch_network(name, torch)
     x_, labels_ = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(labels)
     descent = torch.optim.SGD(network.parameters(), lr=RATE)
 
     def step() -> float:
         descent.zero_grad()
-        loss = nn.functional.cross_entropy(network(x_), labels_)
+        loss = torch.nn.functional.cross_entropy(network(x_), labels_)
         loss.backward()
         descent.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step

@@ -110,7 +110,8 @@ def figure(layers: list[Layer]) -> Any:
 
     rows = [-(-len(layer.kernels) // COLUMNS) for layer in layers]
     drawn = Figure(figsize=(1.35 * COLUMNS, 1.75 * sum(rows) + 0.45 * len(layers)), dpi=100)
-    parts = drawn.subfigures(len(layers), 1, height_ratios=[1.75 * n + 0.45 for n in rows])
+    heights = [1.75 * n + 0.45 for n in rows]
+    parts = drawn.subfigures(len(layers), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, layer, count in zip(parts, layers, rows, strict=True):
         near = [kernels.nearest(k, 1)[0] for k in layer.kernels]
         middle = float(np.median([each.score for each in near]))
