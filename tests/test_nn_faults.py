@@ -330,6 +330,23 @@ def test_a_disk_that_fills_up_keeps_the_last_checkpoint_and_the_training(tmp_pat
     assert same(ended, resumed(options))
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
+    path, options = kept(tmp_path)
+
+    def killed(descriptor):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        patch.setattr(type(path), "unlink", lambda self, missing_ok=False: None)
+        with pytest.raises(SystemExit):
+            resumed(options)
+    assert len(list(tmp_path.glob(".faltung.*.part"))) == 2  # one tried, one unfinished
+    (tmp_path / ".faltung.other.part").touch()
+    resumed(options)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".faltung.other.part", "state"]
+
+
 def test_two_trainings_with_one_checkpoint_leave_a_whole_one(tmp_path):
     path, ends = tmp_path / "state", {}
 
