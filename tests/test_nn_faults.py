@@ -341,7 +341,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
         patch.setattr(type(path), "unlink", lambda self, missing_ok=False: None)
         with pytest.raises(SystemExit):
             resumed(options)
-    assert len(list(tmp_path.glob(".faltung.*.part"))) == 2  # one tried, one unfinished
+    assert len(list(tmp_path.glob(".faltung.*.part"))) == 2  # tried, and unfinished
     (tmp_path / ".faltung.other.part").touch()
     resumed(options)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".faltung.other.part", "state"]
@@ -358,7 +358,7 @@ def test_two_trainings_with_one_checkpoint_leave_a_whole_one(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert ends == {(s, n): digest(fit(seed=s)) for s, n in ends}
+    assert ends == {(s, n): digest(fit(seed=s)) for s in (1, 2) for n in (1, 2)}
     saving.read(path)
     assert [p.name for p in tmp_path.iterdir()] == ["state"]
 

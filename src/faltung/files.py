@@ -7,9 +7,15 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 
 def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
@@ -23,6 +29,7 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     unfinished = path.with_name(_unfinished(path, os.urandom(4).hex()))
     try:
         with unfinished.open("xb") as file:
+            _lock(file)
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
             save(file)
@@ -63,7 +70,9 @@ def check_writable(path: Path) -> None:
     try:
         tried.open("wb").close()
         for left in real.parent.glob(_unfinished(real, "*")):
-            left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError), left.open("rb") as file:
+                if _lock(file):  # nobody writes it any more
+                    left.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
@@ -71,6 +80,17 @@ def check_writable(path: Path) -> None:
 def _unfinished(path: Path, which: str) -> str:
     """Return the name that a file has until it is whole."""
     return f".faltung.{zlib.crc32(os.fsencode(path.name)):08x}.{which}.part"
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file for as long as it is open, unless another process or thread has; say if so."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # not every file system has locks
+        return False
+    return True
 
 
 def _regular(path: Path) -> Path:
