@@ -304,8 +304,7 @@ def products(
     parts, tiles = groups, -(-outputs // groups // each)
     if groups == 1 and places.rows.size < PARTS:
         parts, tiles = tiles, 1  # threads share tiles where there are few rows
-    if bias is None:
-        bias = zeros(outputs, x.dtype)
+    bias = zeros(outputs, x.dtype) if bias is None else straight(bias)
     width = max(places.width, vector(x.dtype))
     out = fresh((parts, tiles, each, places.rows.size, width), x.dtype)
     channels = outputs // groups if groups > 1 else tiles * each

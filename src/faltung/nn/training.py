@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite, first_not_finite, number, shown, whole
 from faltung.dtypes import Array
 from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.checking import finite, first_not_finite, number, shown, whole
 from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import (
@@ -353,8 +353,8 @@ class Trainer:
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
-        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is told
+            self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
             x = x.astype(self.network.dtype, copy=False)
         if y.shape[:1] != x.shape[:1]:
             raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
@@ -471,6 +471,8 @@ class Trainer:
             counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
             for count in counts:
                 whole("a count", count, 0)
+            if not (isinstance(run.loss, float) and isinstance(run.best, float)):
+                raise ValueError("its losses are no numbers")
             parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
             for name, array in arrays.items():
                 part, rest = name.split("/", 1)
