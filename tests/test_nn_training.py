@@ -122,7 +122,7 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(tmp_path):
                 time.sleep(0.005)
             time.sleep(0.1 * rng.random())
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            assert child.wait() == -signal.SIGKILL  # it was not done before
         subprocess.run([sys.executable, "-c", SCRIPT, *paths], env=environment, check=True)
         ends.append(nn.load(paths[1]))
     assert same(*ends)

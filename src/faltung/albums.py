@@ -31,7 +31,7 @@ def pictures_below(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if is_picture(path)
-        and path.is_file()
+        and not path.is_dir()  # a link to nowhere is told when it is read
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 

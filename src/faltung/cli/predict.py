@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from faltung.data import Dataset
     from faltung.nn import Graph
 
+ONE_SIZE = {
+    "give one for all of them, such as size=64": "resize them, or train with --size, which does it"
+}
 PLACES = 4  # of probabilities
 SHOWN = 10  # classes in an error
 workers_option = click.option(
@@ -58,7 +61,7 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     from faltung.nn.evaluation import confusion
 
     network = nn.load(model)
-    with speaking({}):
+    with speaking(ONE_SIZE):
         found = load(
             data, "test" if has_test(data) else "train", progress=seen(), **reading(network)
         )
@@ -88,16 +91,23 @@ def reading(network: Graph) -> dict[str, Any]:
 
 def unseen(network: Graph, found: Dataset) -> tuple[Any, str]:
     """Return which samples the network was not trained on, and words on that."""
+    from faltung.checking import number, whole
     from faltung.nn.training import digest, held_out
 
-    trained = json.loads(network.notes.get("trained", "{}"))
-    if trained.get("digest") != digest(found.x):
+    try:
+        trained = json.loads(network.notes["trained"])
+        known, part, seed = (trained[name] for name in ("digest", "validation", "seed"))
+        if known != digest(found.x):
+            return slice(None), ""
+        if part:
+            _, held = held_out(
+                len(found.y), number("validation", part), whole("seed", seed, 0), found.y
+            )
+            return held, f", held out of the {len(found.y)} that it was trained on"
+    except (KeyError, ValueError, TypeError, RecursionError):  # a file may say anything
         return slice(None), ""
-    if not trained["validation"]:
-        say("MODEL was trained on all of DATA: it knows them by heart.", "warning", "yellow")
-        return slice(None), ""
-    _, held = held_out(len(found.y), trained["validation"], trained["seed"], found.y)
-    return held, f", held out of the {len(found.y)} that it was trained on"
+    say("MODEL was trained on all of DATA: it knows them by heart.", "warning", "yellow")
+    return slice(None), ""
 
 
 def printed(table: Any, classes: list[str], which: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ def train_command(
     from faltung.nn.optimisers import SCHEDULES
     from faltung.nn.training import digest
 
-    checkpoint = output.with_name(output.name + ".checkpoint")
+    checkpoint = output.parent / f"{output.name}.checkpoint"
     prepared(output, checkpoint, resume)
     changed = changes(augment)
     with speaking(WORDS):
@@ -149,6 +150,7 @@ def train_command(
         f"{len(found.y):,} of {network.input_shape}, {len(found.classes)} classes; "
         f"{network.count():,} parameters; {epochs} epochs in batches of {batch}"
     )
+    output.parent.mkdir(parents=True, exist_ok=True)
     with limited(workers), speaking(WORDS):
         try:
             history = trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
@@ -157,7 +159,13 @@ def train_command(
         except KeyboardInterrupt:
             kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
             raise Interrupted(f"interrupted; {kept}.") from None
-    nn.save(network, output, classes=found.classes)
+    try:
+        nn.save(network, output, classes=found.classes)
+    except OSError as error:
+        raise click.ClickException(
+            f"{output}: cannot be written ({error.strerror or error})"
+            + ("; --resume writes it when there is room." if checkpoint.exists() else ".")
+        ) from None
     checkpoint.unlink(missing_ok=True)
     if patience is not None:
         best = min(history, key=lambda epoch: epoch.validation_loss).number
@@ -175,8 +183,8 @@ def prepared(output: Path, checkpoint: Path, resume: bool) -> None:
         raise click.UsageError("-o -: a model is a file, not a stream; give it a name.")
     if output.is_dir():
         raise click.UsageError(f"-o {output}: this is a folder; name a file.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(output)
+    missing = [output, *(p for p in output.parents if not os.path.lexists(p))]
+    check_writable(missing[-1])  # folders are made when there is something to put there
     if output.exists():
         texts: dict[str, str] = {}
         with suppress(ValueError):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite
 from faltung.dtypes import Array
-from faltung.nn.checking import finite
 from faltung.nn.network import Graph
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite, first_not_finite, number, shown, whole
 from faltung.dtypes import Array
 from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.checking import finite, first_not_finite, number, shown, whole
 from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import (
@@ -169,6 +169,7 @@ class Trainer:
         if not self._classes and (self.smoothing or self.class_weights is not None):
             raise ValueError("smoothing and class_weights go with the cross entropy.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
+        self._steps: Steps | None = None
 
     # ---- the way -------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class Trainer:
         if self.checkpoint is not None:
             check_writable(Path(self.checkpoint))
         self.network.prepare()
-        self._run, self._state, self._best = _Run(), {}, {}
+        self._run, self._state, self._best, self._steps = _Run(), {}, {}, None
         key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
@@ -225,6 +226,7 @@ class Trainer:
             if self._best:
                 self.network.load(self._best)
             self._save(key)
+        self._steps = None
         if interrupted():
             raise KeyboardInterrupt
         return list(self._run.history)
@@ -242,14 +244,14 @@ class Trainer:
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
         images = min(self.batch, len(x))
-        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        if self._steps is None or self._steps.flat is not self.network.flat():
+            self._steps = Steps(self.network, images, self.optimiser, self._state)
         label = f"epoch {run.epoch + 1}/{self.epochs}"
         with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
-                loss, hits = self._step(batch, y[picked], weights, factor)
+                loss, hits = self._step(x, y, picked, weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -286,25 +288,33 @@ class Trainer:
                 run.best, run.waited = loss_held, 0
                 self._best = {name: a.copy() for name, a in self.network.arrays().items()}
 
-    def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
+    def _step(
+        self, x: Array, y: Array, picked: Array, weights: Array | None, factor: float
+    ) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run, steps = self._run, self._steps
-        if self.augment is not None:
-            x = self.augment(x, (self.seed, CHANGE, run.steps))
+        run, steps, labels = self._run, self._steps, y[picked]
+        assert steps is not None
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = steps.forward(x, mode)
-        loss, hits, dy = self._loss(out, y, weights)
+        if self.augment is not None:
+            x, picked = (
+                self.augment(x[picked], (self.seed, CHANGE, run.steps)),
+                np.arange(len(picked)),
+            )
+        out = steps.forward(x, picked, mode)
+        loss, hits, dy = self._loss(out, labels, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
-            raise FloatingPointError(self._diagnosis(x, mode, told))
+            raise FloatingPointError(self._diagnosis(x[picked], mode, told))
         steps.backward(dy)
         run.steps += 1
         steps.descent.step(run.steps, factor)
         return loss, hits
 
     def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        """Return a batch's loss, how many labels were hit, and the loss's gradient."""
+        assert self._steps is not None
         if self._classes and weights is None and not self.smoothing:
-            told = self._steps.cross_entropy(y)
+            told = self._steps.cross_entropy(out, y)
             if told is not None:
                 return told
         if not self._classes:
@@ -344,8 +354,8 @@ class Trainer:
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
-        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is told
+            self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
             x = x.astype(self.network.dtype, copy=False)
         if y.shape[:1] != x.shape[:1]:
             raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
@@ -462,6 +472,8 @@ class Trainer:
             counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
             for count in counts:
                 whole("a count", count, 0)
+            if not (isinstance(run.loss, float) and isinstance(run.best, float)):
+                raise ValueError("its losses are no numbers")
             parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
             for name, array in arrays.items():
                 part, rest = name.split("/", 1)
