@@ -11,7 +11,8 @@ have more channels than there are: they repeat the last one, and nobody reads th
 into several with the same input where there are too few rows for threads to share.
 
 What becomes of the sums is ``RELU``: those below 0 become 0, or ``GATE``: those become 0 where
-``gate``, which lies as the output does, is not above 0. That is the way back of a relu.
+``gate``, which lies as the output does, is not above 0. That is the way back of a relu. It is read
+in any case, and may be the output itself.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     acc[m, r, oi, ob, g] = bias[channel]
     acc[m, r, oi, ob, g] = in_order(acc[m, r, oi, ob, g] + ker[weight] * inp[place], level)
     total = acc[m, r, oi, ob, g]
-    there = m + width * (r + base.dim(0).extent() * channel)
+    # without a gate it is one row, which stays in cache
+    row = hl.select(end == GATE, r + base.dim(0).extent() * channel, 0)
+    there = m + width * row
     there = hl.unsafe_promise_clamped(there, 0, gate.dim(0).extent() - 1)
     # a sum that is NaN stays NaN
     shut = ((end == RELU) & (total < 0)) | ((end == GATE) & ~(gate[there] > 0))

@@ -97,7 +97,7 @@ def entropy(kind: hl.Type, vec: int) -> Made:
     top, first, bad, total, power = (
         hl.Func(name) for name in ("top", "first", "bad", "total", "power")
     )
-    images, classes = logits.dim(0).extent(), logits.dim(1).extent()
+    classes = logits.dim(1).extent()
     over = hl.RDom([(0, classes)], "over")
     each = logits[n, over[0]]
     lost = hl.is_nan(hl.strict_float(each)) | hl.is_inf(hl.strict_float(each)) & (each > 0)
@@ -115,7 +115,7 @@ def entropy(kind: hl.Type, vec: int) -> Made:
     off = hl.log(total[n]) - (logits[n, label] - top[n])
     loss = hl.select(bad[n] != 0, hl.cast(kind, hl.f32(float("nan"))), off)
     hit = hl.select(first[n] == labels[n], hl.cast(kind, 1), hl.cast(kind, 0))
-    share = hl.cast(kind, 1) / images
+    share = hl.cast(kind, 1) / logits.dim(0).extent()
     inside = power[n, hl.min(c, classes - 1)] * (share / total[n])
     gradient = inside - hl.select(c == labels[n], share, hl.cast(kind, 0))
     out[n, c] = hl.select(c < classes, gradient, hl.select(c == classes, loss, hit))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ workers_option = click.option(
 model_argument = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+
+
+def seen(quiet: bool = False) -> bool:
+    """Return whether somebody sees a bar on standard output."""
+    return not quiet and sys.stdout is not None and sys.stdout.isatty()
 
 
 def limited(workers: int | None) -> Any:
@@ -56,7 +62,9 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
 
     network = nn.load(model)
     with speaking(ONE_SIZE):
-        found = load(data, "test" if has_test(data) else "train", **reading(network))
+        found = load(
+            data, "test" if has_test(data) else "train", progress=seen(), **reading(network)
+        )
     names = nn.classes(network)
     numbers = {name: number for number, name in enumerate(names)}
     unknown = [name for name in found.classes if name not in numbers]
@@ -92,7 +100,9 @@ def unseen(network: Graph, found: Dataset) -> tuple[Any, str]:
         if known != digest(found.x):
             return slice(None), ""
         if part:
-            _, held = held_out(len(found.y), number("validation", part), whole("seed", seed, 0))
+            _, held = held_out(
+                len(found.y), number("validation", part), whole("seed", seed, 0), found.y
+            )
             return held, f", held out of the {len(found.y)} that it was trained on"
     except (KeyError, ValueError, TypeError, RecursionError):  # a file may say anything
         return slice(None), ""
@@ -157,7 +167,7 @@ def predict_command(
     failed = 0
     for file in files:
         try:
-            found, x = inputs(file, network.input_shape)
+            found, x = inputs(file, network.input_shape, progress=seen())
             with limited(workers):
                 shares = nn.probabilities(network, x)
         except (ValueError, TypeError, OSError) as error:

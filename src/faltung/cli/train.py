@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faltung.cli.common import Interrupted, printable, say, speaking
-from faltung.cli.predict import limited, workers_option
+from faltung.cli.predict import limited, seen, workers_option
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
@@ -122,7 +121,9 @@ def train_command(
     with speaking(WORDS):
         kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
         descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
-        found = reading.load(data, size=sides(size), channels=1 if grey else None)
+        found = reading.load(
+            data, size=sides(size), channels=1 if grey else None, progress=seen(quiet)
+        )
     if len(found.classes) < 2:
         raise click.ClickException(
             f"{data} has one class, {found.classes[0]!r}; two are the least."
@@ -142,7 +143,7 @@ def train_command(
             network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
             seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
             augment=changed, patience=patience, checkpoint=checkpoint, every=every,
-            progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+            progress=seen(quiet),
             told=lambda epoch: click.echo(str(epoch)),
         )  # fmt: skip
     click.echo(
@@ -159,7 +160,7 @@ def train_command(
             kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
             raise Interrupted(f"interrupted; {kept}.") from None
     try:
-        nn.save(network, output)
+        nn.save(network, output, classes=found.classes)
     except OSError as error:
         raise click.ClickException(
             f"{output}: cannot be written ({error.strerror or error})"
@@ -226,9 +227,7 @@ def built(model: str | None, found: Dataset, seed: int) -> Graph:
     made = makers[model or ("series" if len(shape) == 2 else "small")]()
     deviation = float(found.x.std(dtype="f8")) or 1.0
     first = nn.Standardise(float(found.x.mean(dtype="f8")), deviation)
-    network = nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
-    network.notes["classes"] = json.dumps(found.classes)
-    return network
+    return nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
 
 
 def changes(text: str | None) -> Augment | None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers import reference, winograd
+from faltung.layers import depthwise, reference, winograd
 from faltung.layers.memory import (
     fresh,
     images_first,
@@ -38,7 +38,7 @@ ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
 PARTS = 8  # that the weights' outputs are cut into at most, and rows that threads share
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
-    512: {8: (1.0, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
+    512: {8: (1.08, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
     256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
 }
 RELU, GATE = 1, 2  # what becomes of sums: ``pipelines/products.py``
@@ -311,7 +311,8 @@ def products(
     apart = (places.group, order.step, order.group) if groups > 1 else (0, order.step, 0)
     numbers = (places.run, *apart, channels, each, width, end)
     inputs = [
-        x.reshape(-1), bias if gate is None else gate.reshape(-1), straight(k).reshape(-1), bias,
+        # the gate is read in any case: without one, what the output held
+        x.reshape(-1), (out if gate is None else gate).reshape(-1), straight(k).reshape(-1), bias,
         places.taps, places.rows, order.offsets, places.spans,
     ]  # fmt: skip
     run("products", inputs, numbers, [out], out.size * order.offsets.size)
@@ -332,15 +333,29 @@ def vector(dtype: np.dtype[np.generic]) -> int:
     return loaded.vector // dtype.itemsize
 
 
+def shortcut(
+    problem: Conv, x: Array, k: Array, back: bool, bias: Array | None = None, relu: bool = False
+) -> Array | None:
+    """Return a layer's output, or its way back, where there is a faster way than plain sums."""
+    winograds = winograd.supported(problem, x)
+    if not winograds and (not depthwise.supported(problem, x) or clips(problem, x.itemsize)):
+        return None
+    unrecorded()  # they look at the numbers
+    windows = problem.windows
+    down, across = (w.reach - w.before if back else w.before for w in windows)
+    rows, columns = (w.n if back else w.count for w in windows)
+    if back:  # the same sums, over the outputs of a channel and the taps from the last on
+        k = k[:, :, ::-1, ::-1]
+        k = k.transpose(1, 0, 2, 3) if winograds else k
+    way = winograd.correlated if winograds else depthwise.correlated
+    return way(x, k, (down, across), (rows, columns), bias, relu)
+
+
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
     """Return a layer's output."""
-    if winograd.supported(problem, x):
-        unrecorded()  # it looks at the numbers
-        down, across = problem.windows
-        before, count = (down.before, across.before), (down.count, across.count)
-        y = winograd.correlated(x, k, before, count, bias, relu)
-        if y is not None:
-            return y
+    y = shortcut(problem, x, k, False, bias, relu)
+    if y is not None:
+        return y
     if clips(problem, x.itemsize) and not bare(problem):
         places, laid = clipped_places(problem), innermost(x)
     else:
@@ -434,14 +449,9 @@ def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
 
 def input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None) -> Array:
     """Return the gradient of a layer's input, 0 where a gate (the input itself) is not above 0."""
-    if winograd.supported(problem, dy):
-        unrecorded()
-        down, across = problem.windows
-        flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-        before = down.reach - down.before, across.reach - across.before
-        dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
-        if dx is not None:
-            return dx if gate is None else gated(dx, gate)
+    dx = shortcut(problem, dy, k, True)
+    if dx is not None:
+        return dx if gate is None else gated(dx, gate)
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
     plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
     source = innermost(dy)
@@ -502,12 +512,13 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
     """
     outputs, rows, width = dy.shape
-    each = max_divisor(rows, max(1, BLOCK // width))  # rows of a partial sum
     # one group's outputs are cut into parts that see the same input, for threads to share
     parts = max(
         d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
     )
     cut = groups * parts
+    # rows of a partial sum: as many as go well, if there are blocks for threads to share
+    each = max_divisor(rows, max(1, min(BLOCK // width, rows * cut // PARTS)))
     gradient_rows = np.arange(rows, dtype=np.int32) * width
     out = fresh((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
     step = rows * width

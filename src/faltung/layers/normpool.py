@@ -134,7 +134,7 @@ def batch_norm_max_pool_gradient(
     more, dgain, dshift = norms.slopes(sums, gain, moments, epsilon, x.dtype)
     laid = innermost(x)
     out = fresh(laid.shape, x.dtype)
-    inputs = [laid, innermost(dy), innermost(greatest.where), *fixed, *more]
+    inputs = [laid, *map(innermost, (dy, best, greatest.where)), *fixed, *more]
     run("normpool", inputs, (int(relu),), [out], 2 * laid.size, "back")
     return outermost(out), dgain, dshift
 

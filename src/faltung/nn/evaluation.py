@@ -17,8 +17,8 @@ from faltung.nn.network import Graph
 def classes(network: Graph) -> list[str]:
     """Return the names of a network's outputs.
 
-    They are kept by ``faltung train``, as JSON in ``network.notes["classes"]``; without them they
-    are numbers.
+    ``nn.save(network, path, classes=names)`` and ``faltung train`` keep them; without, they are
+    numbers.
 
     Raises
     ------

@@ -170,6 +170,7 @@ class Trainer:
         if not self._classes and (self.smoothing or self.class_weights is not None):
             raise ValueError("smoothing and class_weights go with the cross entropy.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
+        self._steps: Steps | None = None
 
     # ---- the way -------------------------------------------------------------------------------
 
@@ -182,7 +183,8 @@ class Trainer:
         y : array
             Labels (images,) as integers from 0, or targets as the network's output.
         validation : pair of arrays, or float, optional
-            Images and labels that are not trained on, or the part of ``x`` that is left out.
+            Images and labels that are not trained on, or the part of ``x`` that is left out, of
+            each class alike.
         resume : bool
             Go on from the checkpoint, where there is one: to the bits that a training without a
             stop gives. The recipe and the data must be the same.
@@ -210,7 +212,7 @@ class Trainer:
         if self.checkpoint is not None:
             check_writable(Path(self.checkpoint))
         self.network.prepare()
-        self._run, self._state, self._best = _Run(), {}, {}
+        self._run, self._state, self._best, self._steps = _Run(), {}, {}, None
         key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
@@ -225,6 +227,7 @@ class Trainer:
             if self._best:
                 self.network.load(self._best)
             self._save(key)
+        self._steps = None
         if interrupted():
             raise KeyboardInterrupt
         return list(self._run.history)
@@ -242,14 +245,14 @@ class Trainer:
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
         images = min(self.batch, len(x))
-        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        if self._steps is None or self._steps.flat is not self.network.flat():
+            self._steps = Steps(self.network, images, self.optimiser, self._state)
         label = f"epoch {run.epoch + 1}/{self.epochs}"
         with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
-                loss, hits = self._step(batch, y[picked], weights, factor)
+                loss, hits = self._step(x, y, picked, weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -286,25 +289,33 @@ class Trainer:
                 run.best, run.waited = loss_held, 0
                 self._best = {name: a.copy() for name, a in self.network.arrays().items()}
 
-    def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
+    def _step(
+        self, x: Array, y: Array, picked: Array, weights: Array | None, factor: float
+    ) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
-        run, steps = self._run, self._steps
-        if self.augment is not None:
-            x = self.augment(x, (self.seed, CHANGE, run.steps))
+        run, steps, labels = self._run, self._steps, y[picked]
+        assert steps is not None
         mode = Mode(True, (self.seed, DROP, run.steps))
-        out = steps.forward(x, mode)
-        loss, hits, dy = self._loss(out, y, weights)
+        if self.augment is not None:
+            x, picked = (
+                self.augment(x[picked], (self.seed, CHANGE, run.steps)),
+                np.arange(len(picked)),
+            )
+        out = steps.forward(x, picked, mode)
+        loss, hits, dy = self._loss(out, labels, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
-            raise FloatingPointError(self._diagnosis(x, mode, told))
+            raise FloatingPointError(self._diagnosis(x[picked], mode, told))
         steps.backward(dy)
         run.steps += 1
         steps.descent.step(run.steps, factor)
         return loss, hits
 
     def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
+        """Return a batch's loss, how many labels were hit, and the loss's gradient."""
+        assert self._steps is not None
         if self._classes and weights is None and not self.smoothing:
-            told = self._steps.cross_entropy(y)
+            told = self._steps.cross_entropy(out, y)
             if told is not None:
                 return told
         if not self._classes:
@@ -374,7 +385,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        kept, left = held_out(len(x), part, self.seed)
+        kept, left = held_out(len(x), part, self.seed, y if self._classes else None)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -482,11 +493,17 @@ class Trainer:
         self._run, self._state, self._best = run, parts["optimiser"], parts["best"]
 
 
-def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+def held_out(
+    count: int, part: float, seed: int, labels: Array | None = None
+) -> tuple[Array, Array]:
     """Return which images are trained on, and which are left out for validation.
 
-    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
-    [40, 10]
+    Of each class the same part is left out, as far as its images can be divided.
+
+    >>> labels = np.repeat([0, 1], [40, 10])
+    >>> kept, left = held_out(50, 0.2, 0, labels)
+    >>> np.bincount(labels[kept]).tolist(), np.bincount(labels[left]).tolist()
+    ([32, 8], [8, 2])
     """
     left = round(count * part)
     if not (0 < part < 1 and 0 < left < count):
@@ -495,6 +512,11 @@ def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
             "and 1, or a pair of images and labels."
         )
     order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    if labels is not None:
+        drawn, sizes = labels[order], np.bincount(labels)
+        before = np.empty(count)  # of an image's class, as they are drawn
+        before[np.argsort(drawn, kind="stable")] = np.concatenate([np.arange(n) for n in sizes])
+        order = order[np.argsort((before + 0.5) / sizes[drawn], kind="stable")]
     return np.sort(order[left:]), np.sort(order[:left])
 
 
