@@ -28,16 +28,16 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     mode = path.stat().st_mode if path.exists() else None
     unfinished = path.with_name(_unfinished(path, os.urandom(4).hex()))
     try:
-        with _created(unfinished) as file:
+        with _opened(unfinished) as file:
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
             save(file)
             file.flush()
             os.fsync(file.fileno())
             if fcntl is not None:
-                unfinished.replace(path)  # while it is locked
+                unfinished.replace(path)  # while it is locked: nobody takes it for left behind
         if fcntl is None:
-            unfinished.replace(path)  # Windows renames no open file
+            unfinished.replace(path)  # an open file cannot be renamed on Windows
     except BaseException as error:
         unfinished.unlink(missing_ok=True)
         if (
@@ -73,7 +73,7 @@ def check_writable(path: Path) -> None:
         tried.open("wb").close()
         for left in real.parent.glob(_unfinished(real, "*")):
             with suppress(FileNotFoundError), left.open("rb") as file:
-                if _lock(file, wait=False):  # nobody writes it any more
+                if _lock(file):  # nobody writes it any more
                     left.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
@@ -84,23 +84,23 @@ def _unfinished(path: Path, which: str) -> str:
     return f".faltung.{zlib.crc32(os.fsencode(path.name)):08x}.{which}.part"
 
 
-def _created(unfinished: Path) -> BinaryIO:
-    """Create a file, locked for as long as it is open."""
+def _opened(unfinished: Path) -> BinaryIO:
+    """Return a new file that is locked; who looked between the two has taken the first ones."""
     while True:
         file = unfinished.open("xb")
         _lock(file, wait=True)
-        if fcntl is None or os.fstat(file.fileno()).st_nlink:
+        if unfinished.exists():
             return file
-        file.close()  # it was taken for one that was left, before it was locked
+        file.close()
 
 
-def _lock(file: BinaryIO, wait: bool) -> bool:
-    """Lock a file, and return whether that was possible: not every system has locks."""
+def _lock(file: BinaryIO, wait: bool = False) -> bool:
+    """Lock a file for as long as it is open, unless another process or thread has; say if so."""
     if fcntl is None:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
+    except OSError:  # not every file system has locks
         return False
     return True
 
