@@ -29,7 +29,9 @@ LAYERS = {
         nn.Conv(8, 1, stride=3), nn.ReLU(), nn.Dense(3),
     ],
     "overlapping": lambda: [nn.Conv(4, 4), nn.ReLU(), nn.MaxPool(3, stride=2), nn.Dense(3)],
-    "dense": lambda: [nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3)],
+    "dense": lambda: [
+        nn.Standardise(0.2, 1.7), nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3),
+    ],
     "refused": lambda: [nn.Conv(13, 3, boundary="wrap", padding=1), nn.ReLU(), nn.Dense(3)],
 }  # fmt: skip
 
@@ -92,6 +94,16 @@ class Unknown(Layer):
 
     def backward(self, dy, wanted=True):
         return dy
+
+
+def test_a_layer_says_itself_that_it_can_be_recorded():
+    class Doubled(nn.Conv):
+        def forward(self, x, mode=nn.INFERENCE):
+            return 2 * super().forward(x, mode)
+
+    network = nn.Sequential([Doubled(4, 3), nn.Dense(3)], (1, 18, 18))
+    assert nn.Conv.recordable
+    assert not Steps(network, 8, nn.SGD(), {}).plays
 
 
 def test_what_refuses_a_tape_is_not_played():

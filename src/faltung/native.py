@@ -433,8 +433,16 @@ class Shaped:
         self.function = loaded.function(family, variant)
         self.inputs = [contiguous_template(*each) for each in inputs]
         self.outputs = [contiguous_template(*each) for each in outputs]
-        self.numbers, self.serial = numbers, work < SERIAL_WORK
-        self.tasks = work // TASK_WORK
+        self.numbers, self.work = numbers, work
+
+    def tasks(self, threads: int, pool: int) -> int:
+        """Return into how many tasks to cut the work for so many threads, of a pool."""
+        if self.work < SERIAL_WORK or threads == 1:
+            return 1
+        # smaller tasks even out cores of unequal speed
+        return (
+            max(threads, min(8 * threads, self.work // TASK_WORK)) if threads >= pool else threads
+        )
 
     def on(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Bound:
         """Return the call on arrays of those dtypes and shapes."""
@@ -448,17 +456,20 @@ class Bound:
         self.shaped, self.arrays = shaped, (*inputs, *outputs)
         self.sources = pointers(inputs, shaped.inputs)
         self.targets = pointers(outputs, shaped.outputs)
+        self.threads: tuple[int, int] | None = None
+        self.arguments: tuple[Any, ...] = ()
 
     def __call__(self) -> None:
         """Run, on as many threads as calls use."""
         shaped, threads = self.shaped, get_workers()
-        tasks = 1 if shaped.serial or threads == 1 else threads
         with _threads.lock:  # see _guarded
-            if tasks > 1:
+            if threads > _shared.pool:
                 _enough(shaped.loaded, threads)
-                if threads >= _shared.pool:  # smaller tasks even out cores of unequal speed
-                    tasks = max(tasks, min(8 * tasks, shaped.tasks))
-            code = shaped.function(*self.sources, *shaped.numbers, tasks, *self.targets)
+            if self.threads != (threads, _shared.pool):
+                self.threads = threads, _shared.pool
+                tasks = shaped.tasks(*self.threads)
+                self.arguments = (*self.sources, *shaped.numbers, tasks, *self.targets)
+            code = shaped.function(*self.arguments)
         if code:
             _fail(shaped.loaded, shaped.name, code)
 
