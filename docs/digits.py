@@ -41,7 +41,7 @@ def main() -> None:
     print(printed(table, [str(n) for n in range(CLASSES)], f" held out, in {seconds:.1f} s"))
     target = Path("build") / "digits.safetensors"
     target.parent.mkdir(exist_ok=True)
-    nn.save(network, target)
+    nn.save(network, target, classes=map(str, range(CLASSES)))
     print(target)
 
 

@@ -10,6 +10,7 @@ def families() -> dict[str, ModuleType]:
     from pipelines import (
         blocks,
         decimate,
+        depthwise,
         direct,
         fused,
         interpolate,
@@ -27,5 +28,6 @@ def families() -> dict[str, ModuleType]:
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    modules = (*operator, products, weights, pooling, norms, normpool, winograd, blocks, training)
+    networks = (products, weights, pooling, norms, normpool, winograd, blocks, depthwise, training)
+    modules = (*operator, *networks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

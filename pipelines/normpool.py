@@ -1,8 +1,8 @@
 """Batch normalisation, relu and the greatest sample of each window of 2x2, in one pass each way.
 
 Arrays are ``[n, x, y, c]``, the images innermost. A channel's normalisation is
-``scale[c] * (x - centre[c]) + shift[c]``. Of equal samples the first tap wins, and NaN over all.
-Samples of a last odd column or row lie in no window.
+``scale[c] * (x - centre[c]) + shift[c]``. Of equal samples the first tap wins. Samples of a last
+odd column or row lie in no window.
 
 ``forward``  the greatest normalised sample of each window, with relu; the sample that it is of; and
              the tap that it stands at
@@ -42,7 +42,7 @@ def build(variant: Way, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     kind, forward = HALIDE_TYPES[variant.dtype], variant.way == "forward"
     n, x, y, c = (hl.Var(v) for v in "nxyc")
     inp, gradient = hl.ImageParam(kind, 4, "input"), hl.ImageParam(kind, 4, "gradient")
-    where = hl.ImageParam(hl.UInt(8), 4, "where")
+    greatest, where = hl.ImageParam(kind, 4, "greatest"), hl.ImageParam(hl.UInt(8), 4, "where")
     scale, shift, centre = (hl.ImageParam(kind, 1, v) for v in ("scale", "shift", "centre"))
     by, offset = hl.ImageParam(kind, 1, "by"), hl.ImageParam(kind, 1, "offset")
     relu, tasks = hl.Param(hl.Int(32), "relu"), hl.Param(hl.Int(32), "tasks")
@@ -53,26 +53,27 @@ def build(variant: Way, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         return scale[c] * (sample - centre[c]) + shift[c]
 
     inputs = [inp, scale, shift, centre]
+    number = hl.Int(kind.bits())  # as wide as a sample: comparisons are masks of one width
     if forward:
-        best = inp[n, 2 * x, 2 * y, c]
-        most, at = normal(best), hl.cast(hl.UInt(8), 0)
+        best, at = inp[n, 2 * x, 2 * y, c], hl.cast(number, 0)
         for tap in (1, 2, 3):
             sample = inp[n, 2 * x + tap % 2, 2 * y + tap // 2, c]
-            value = normal(sample)
-            better = hl.strict_float(value > most) | hl.is_nan(hl.strict_float(value))
-            most, best = hl.select(better, value, most), hl.select(better, sample, best)
-            at = hl.select(better, hl.cast(hl.UInt(8), tap), at)
-        out[n, x, y, c] = (hl.select((relu != 0) & (most < 0), zero, most), best, at)
+            # a NaN makes the moments NaN, and so every sample of its channel
+            better = normal(sample) > normal(best)
+            best, at = hl.select(better, sample, best), hl.select(better, hl.cast(number, tap), at)
+        most = normal(best)
+        rectified = hl.select((relu != 0) & (most < 0), zero, most)
+        out[n, x, y, c] = (rectified, best, hl.cast(hl.UInt(8), at))
     else:
-        inputs = [inp, gradient, where, scale, shift, centre, by, offset]
+        inputs = [inp, gradient, greatest, where, scale, shift, centre, by, offset]
         width, height = gradient.dim(1).extent(), gradient.dim(2).extent()
         window = (n, hl.min(x // 2, width - 1), hl.min(y // 2, height - 1), c)
-        hit = where[window] == hl.cast(hl.UInt(8), x % 2 + 2 * (y % 2))
+        stopped = (relu != 0) & (normal(greatest[window]) <= 0)
+        hit = hl.cast(number, where[window]) == hl.cast(number, x % 2 + 2 * (y % 2))
         hit = hit & (x // 2 < width) & (y // 2 < height)
-        sample = inp[n, x, y, c]
-        hit = hit & ((relu == 0) | ~(normal(sample) <= 0))
-        passed = hl.select(hit, gradient[window], zero)
-        out[n, x, y, c] = scale[c] * passed + by[c] * (sample - centre[c]) + offset[c]
+        passed = hl.select(hit, hl.select(stopped, zero, gradient[window]), zero)
+        rest = by[c] * (inp[n, x, y, c] - centre[c]) + offset[c]
+        out[n, x, y, c] = scale[c] * passed + rest
 
     # ---- the schedule --------------------------------------------------------------------
     results = out.output_buffers() if forward else [out.output_buffer()]

@@ -66,7 +66,9 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     acc[m, r, oi, ob, g] = bias[channel]
     acc[m, r, oi, ob, g] = in_order(acc[m, r, oi, ob, g] + ker[weight] * inp[place], level)
     total = acc[m, r, oi, ob, g]
-    there = m + width * (r + base.dim(0).extent() * channel)
+    # without a gate it is one row, which stays in cache
+    row = hl.select(end == GATE, r + base.dim(0).extent() * channel, 0)
+    there = m + width * row
     there = hl.unsafe_promise_clamped(there, 0, gate.dim(0).extent() - 1)
     # a sum that is NaN stays NaN
     shut = ((end == RELU) & (total < 0)) | ((end == GATE) & ~(gate[there] > 0))

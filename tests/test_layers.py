@@ -434,3 +434,34 @@ def test_what_is_not_finite_stays_under_its_taps():
     assert np.isnan(y).sum() == np.isinf(y).sum() == 12 * 9
     assert np.isnan(y[3, :, 1:4, 1:4]).all()
     assert np.isinf(y[9, :, 4:7, 4:7]).all()
+    few = np.zeros((64, 12, 9, 9), np.float32)
+    few[3, 1, 2, 2] = np.inf
+    y = layers.conv(few, np.ones((48, 12, 3, 3), np.float32), padding=1)  # looks at its input
+    assert np.isinf(y).sum() == np.isinf(y[3, :, 1:4, 1:4]).sum() == 48 * 9
+    few[3, 1, 2, 2] = 3e38
+    y = layers.conv(few, np.ones((48, 12, 3, 3), np.float32), padding=1)
+    assert (y.max(), np.isfinite(y).all()) == (np.float32(3e38), True)
+    deep = np.zeros((4, 2, 16, 16), np.float32)
+    deep[3, 1, 7, 8] = np.nan
+    y = layers.conv(deep, np.ones((2, 1, 5, 5), np.float32), padding=2, groups=2)
+    assert np.isnan(y).sum() == np.isnan(y[3, 1, 5:10, 6:11]).sum() == 25
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("taps", [(5, 3), (7, 9), (11, 1)])
+@pytest.mark.parametrize("images", [1, 3, 8])
+def test_depthwise_layers_of_many_taps_are_the_definition(images, taps, relu):
+    from faltung.layers import reference
+
+    shape, rng = (images, 3, 17, 23), np.random.default_rng(0)
+    padding = ((taps[0] // 2, 1), (0, taps[1] - 1))
+    problem = conv_problem(shape, (3, 1, *taps), padding=padding, groups=3)
+    x, k = rng.standard_normal(shape), rng.standard_normal((3, 1, *taps))
+    bias, y = rng.standard_normal(3), reference.conv(problem, x, k)
+    dy = rng.standard_normal(y.shape)
+    small, weights, above, offset = (a.astype(np.float32) for a in (x, k, dy, bias))
+    got = layers.conv(small, weights, offset, padding=padding, groups=3, relu=relu)
+    wanted = y + bias[:, None, None]
+    near(got, np.maximum(wanted, 0) if relu else wanted, 1e-5)
+    got = layers.conv_input_gradient(above, weights, shape[2:], padding=padding, groups=3)
+    near(got, reference.input_gradient(problem, dy, k), 1e-5)

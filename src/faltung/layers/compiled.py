@@ -18,7 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers import reference, winograd
+from faltung.layers import depthwise, reference, winograd
 from faltung.layers.memory import (
     fresh,
     images_first,
@@ -304,8 +304,7 @@ def products(
     parts, tiles = groups, -(-outputs // groups // each)
     if groups == 1 and places.rows.size < PARTS:
         parts, tiles = tiles, 1  # threads share tiles where there are few rows
-    if bias is None:
-        bias = zeros(outputs, x.dtype)
+    bias = zeros(outputs, x.dtype) if bias is None else straight(bias)
     width = max(places.width, vector(x.dtype))
     out = fresh((parts, tiles, each, places.rows.size, width), x.dtype)
     channels = outputs // groups if groups > 1 else tiles * each
@@ -334,15 +333,29 @@ def vector(dtype: np.dtype[np.generic]) -> int:
     return loaded.vector // dtype.itemsize
 
 
+def shortcut(
+    problem: Conv, x: Array, k: Array, back: bool, bias: Array | None = None, relu: bool = False
+) -> Array | None:
+    """Return a layer's output, or its way back, where there is a faster way than plain sums."""
+    winograds = winograd.supported(problem, x)
+    if not winograds and (not depthwise.supported(problem, x) or clips(problem, x.itemsize)):
+        return None
+    unrecorded()  # they look at the numbers
+    windows = problem.windows
+    down, across = (w.reach - w.before if back else w.before for w in windows)
+    rows, columns = (w.n if back else w.count for w in windows)
+    if back:  # the same sums, over the outputs of a channel and the taps from the last on
+        k = k[:, :, ::-1, ::-1]
+        k = k.transpose(1, 0, 2, 3) if winograds else k
+    way = winograd.correlated if winograds else depthwise.correlated
+    return way(x, k, (down, across), (rows, columns), bias, relu)
+
+
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:
     """Return a layer's output."""
-    if winograd.supported(problem, x):
-        unrecorded()  # it looks at the numbers
-        down, across = problem.windows
-        before, count = (down.before, across.before), (down.count, across.count)
-        y = winograd.correlated(x, k, before, count, bias, relu)
-        if y is not None:
-            return y
+    y = shortcut(problem, x, k, False, bias, relu)
+    if y is not None:
+        return y
     if clips(problem, x.itemsize) and not bare(problem):
         places, laid = clipped_places(problem), innermost(x)
     else:
@@ -436,14 +449,9 @@ def target(phases: Sequence[Phase], problem: Conv) -> tuple[slice, ...]:
 
 def input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None) -> Array:
     """Return the gradient of a layer's input, 0 where a gate (the input itself) is not above 0."""
-    if winograd.supported(problem, dy):
-        unrecorded()
-        down, across = problem.windows
-        flipped = k[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-        before = down.reach - down.before, across.reach - across.before
-        dx = winograd.correlated(dy, flipped, before, (down.n, across.n))
-        if dx is not None:
-            return dx if gate is None else gated(dx, gate)
+    dx = shortcut(problem, dy, k, True)
+    if dx is not None:
+        return dx if gate is None else gated(dx, gate)
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
     plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
     source = innermost(dy)

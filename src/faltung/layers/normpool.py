@@ -66,7 +66,7 @@ def batch_norm_max_pool(
     >>> y.tolist(), greatest.where.tolist()
     ([[[[2.5]]]], [[[[1]]]])
     """
-    x, gain, shift = norms.checked(x, gain, shift)
+    x, gain, shift = norms.checked(x, gain, shift, epsilon, relu)
     moments = norms.moments(x)
     if not _has_pipeline(x):
         y, _ = norms.batch_norm(x, gain, shift, epsilon=epsilon, relu=relu)
@@ -122,7 +122,7 @@ def batch_norm_max_pool_gradient(
     >>> dx.tolist(), dgain.tolist(), dshift.tolist()
     ([[[[0.0, 1.0], [0.0, -1.0]]]], [1.0], [1.0])
     """
-    x, gain, shift = norms.checked(x, gain, shift)
+    x, gain, shift = norms.checked(x, gain, shift, epsilon, relu)
     dy = floats("dy", dy, x.dtype)
     check_shape("dy", dy, greatest.where.shape)
     moments, best = greatest.moments, greatest.best
@@ -134,7 +134,7 @@ def batch_norm_max_pool_gradient(
     more, dgain, dshift = norms.slopes(sums, gain, moments, epsilon, x.dtype)
     laid = innermost(x)
     out = fresh(laid.shape, x.dtype)
-    inputs = [laid, innermost(dy), innermost(greatest.where), *fixed, *more]
+    inputs = [laid, *map(innermost, (dy, best, greatest.where)), *fixed, *more]
     run("normpool", inputs, (int(relu),), [out], 2 * laid.size, "back")
     return outermost(out), dgain, dshift
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
+from faltung.layers.blocks import cut, joined
 from faltung.layers.memory import fresh, innermost, outermost, run
 from faltung.layers.problem import Conv
 
@@ -30,6 +31,8 @@ VECTORS = {64: 4, 32: 2}  # of a register tile, by the bytes of a register
 PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, likewise
 SIDE = 4  # outputs of a tile along an axis
 SAMPLES = 1 << 15  # of all channels, of a point, that one partial sum takes, or about so
+FEW = 8  # partial sums that float32 adds up
+TAME = 1e60  # norm of an input, times that of its weights, below which all sums are finite
 LEAST = 12  # channels and outputs from which on the transforms pay
 
 # What a row of three weights becomes: its polynomial at the points, over what the others need
@@ -144,27 +147,6 @@ def fold(images: int, space: Sides, many: int, whole: bool) -> tuple[Sides, int]
     return (SIDE * best[0], SIDE * best[1]), count(best)
 
 
-def cut(
-    x: Array, before: tuple[int, int], sides: tuple[int, int], across: int, count: int, halo: int
-) -> Array:
-    """Return blocks of images (channels, *space, images), which are images of their own.
-
-    Each has the samples around it, ``halo`` more along each axis.
-    """
-    shape = (x.shape[0], sides[0] + halo, sides[1] + halo, count, x.shape[3])
-    out = fresh(shape, x.dtype)
-    numbers = (across, sides[1], sides[0], before[1], before[0])
-    run("blocks", [x], numbers, [out], out.size, "cut")
-    return out.reshape(*shape[:3], -1)
-
-
-def joined(x: Array, sides: tuple[int, int], across: int, space: tuple[int, int]) -> Array:
-    """Return the images (channels, *space, images) that blocks (..., blocks, images) are of."""
-    out = fresh((x.shape[0], *space, x.shape[4]), x.dtype)
-    run("blocks", [x], (across, sides[1], sides[0]), [out], out.size, "joined")
-    return out
-
-
 # ---- the layer ---------------------------------------------------------------------------------
 
 
@@ -221,6 +203,9 @@ def tiled(
     """
     weights = transformed(k)
     tiles = weights.shape[1]
+    inputs_first = x.size + weights.size < math.prod(space) * x.shape[-1] * k.shape[0]
+    if inputs_first and not norm(x) * norm(weights) < TAME:
+        return None
     offset = np.zeros(tiles * CHANNELS, np.float32)
     if bias is not None:
         offset[: bias.size] = bias
@@ -229,7 +214,12 @@ def tiled(
     inputs = [x, weights, offset.reshape(tiles, CHANNELS)]
     run("winograd", inputs, numbers, [out], 2 * out.size * k.shape[1], "layer")
     sums = out.reshape(-1, *space, x.shape[-1])[: k.shape[0]]
-    return sums if np.isfinite(np.vdot(sums, sums)) else None
+    return sums if inputs_first or math.isfinite(norm(sums)) else None
+
+
+def norm(x: Array) -> float:
+    """Return the sum of an array's squares; what is not finite, or nearly, makes it so."""
+    return float(np.vdot(x, x))
 
 
 # ---- the gradient of the weights ---------------------------------------------------------------
@@ -258,7 +248,8 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     numbers = (before[1], before[0], vectors, across, rows, lots)
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
-    sums = out.sum(axis=0, dtype=np.float64).astype(np.float32) if len(out) > 1 else out[0]
+    kind = np.float64 if len(out) > FEW else np.float32
+    sums = out.sum(axis=0, dtype=kind).astype(np.float32, copy=False) if len(out) > 1 else out[0]
     taps = BOTH.T @ sums.reshape(36, -1)
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
-    return dk if np.isfinite(np.vdot(taps, taps)) else None
+    return dk if math.isfinite(norm(taps)) else None

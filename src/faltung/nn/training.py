@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite, first_not_finite, number, shown, whole
 from faltung.dtypes import Array
 from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.checking import finite, first_not_finite, number, shown, whole
 from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import (
@@ -182,7 +182,8 @@ class Trainer:
         y : array
             Labels (images,) as integers from 0, or targets as the network's output.
         validation : pair of arrays, or float, optional
-            Images and labels that are not trained on, or the part of ``x`` that is left out.
+            Images and labels that are not trained on, or the part of ``x`` that is left out, of
+            each class alike.
         resume : bool
             Go on from the checkpoint, where there is one: to the bits that a training without a
             stop gives. The recipe and the data must be the same.
@@ -353,8 +354,8 @@ class Trainer:
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
-        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is told
+            self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
             x = x.astype(self.network.dtype, copy=False)
         if y.shape[:1] != x.shape[:1]:
             raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
@@ -383,7 +384,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        kept, left = held_out(len(x), part, self.seed)
+        kept, left = held_out(len(x), part, self.seed, y if self._classes else None)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -471,6 +472,8 @@ class Trainer:
             counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
             for count in counts:
                 whole("a count", count, 0)
+            if not (isinstance(run.loss, float) and isinstance(run.best, float)):
+                raise ValueError("its losses are no numbers")
             parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
             for name, array in arrays.items():
                 part, rest = name.split("/", 1)
@@ -484,11 +487,17 @@ class Trainer:
         self._run, self._state, self._best = run, parts["optimiser"], parts["best"]
 
 
-def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+def held_out(
+    count: int, part: float, seed: int, labels: Array | None = None
+) -> tuple[Array, Array]:
     """Return which images are trained on, and which are left out for validation.
 
-    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
-    [40, 10]
+    Of each class the same part is left out, as far as its images can be divided.
+
+    >>> labels = np.repeat([0, 1], [40, 10])
+    >>> kept, left = held_out(50, 0.2, 0, labels)
+    >>> np.bincount(labels[kept]).tolist(), np.bincount(labels[left]).tolist()
+    ([32, 8], [8, 2])
     """
     left = round(count * part)
     if not (0 < part < 1 and 0 < left < count):
@@ -497,6 +506,11 @@ def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
             "and 1, or a pair of images and labels."
         )
     order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    if labels is not None:
+        drawn, sizes = labels[order], np.bincount(labels)
+        before = np.empty(count)  # of an image's class, as they are drawn
+        before[np.argsort(drawn, kind="stable")] = np.concatenate([np.arange(n) for n in sizes])
+        order = order[np.argsort((before + 0.5) / sizes[drawn], kind="stable")]
     return np.sort(order[left:]), np.sort(order[:left])
 
 
