@@ -14,7 +14,8 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -198,7 +199,12 @@ def _install_error_handler(loaded: Library) -> None:
 
 
 class _Threads(threading.local):
-    """Each thread's own lock: held by its pipeline call, and by a fork while there must be none."""
+    """Each thread's own lock: held by its pipeline call, and by a fork while there must be none.
+
+    A thread that is ``alone`` makes the calls of layers itself, without the others.
+    """
+
+    alone = False
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -303,6 +309,16 @@ if hasattr(os, "register_at_fork"):
 def unforked() -> Any:
     """Return what to hold, in a ``with``, while another library's threads must not be forked."""
     return _threads.lock
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have this thread make the calls of layers inside by itself."""
+    before, _threads.alone = _threads.alone, True
+    try:
+        yield
+    finally:
+        _threads.alone = before
 
 
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
@@ -461,7 +477,7 @@ class Bound:
 
     def __call__(self) -> None:
         """Run, on as many threads as calls use."""
-        shaped, threads = self.shaped, get_workers()
+        shaped, threads = self.shaped, 1 if _threads.alone else get_workers()
         with _threads.lock:  # see _guarded
             if threads > _shared.pool:
                 _enough(shaped.loaded, threads)
