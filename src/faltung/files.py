@@ -28,14 +28,16 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     mode = path.stat().st_mode if path.exists() else None
     unfinished = path.with_name(_unfinished(path, os.urandom(4).hex()))
     try:
-        with unfinished.open("xb") as file:
-            _lock(file)
+        with _opened(unfinished) as file:
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
             save(file)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+            if fcntl is not None:
+                unfinished.replace(path)  # while it is locked: nobody takes it for left behind
+        if fcntl is None:
+            unfinished.replace(path)  # an open file cannot be renamed on Windows
     except BaseException as error:
         unfinished.unlink(missing_ok=True)
         if (
@@ -82,12 +84,22 @@ def _unfinished(path: Path, which: str) -> str:
     return f".faltung.{zlib.crc32(os.fsencode(path.name)):08x}.{which}.part"
 
 
-def _lock(file: BinaryIO) -> bool:
+def _opened(unfinished: Path) -> BinaryIO:
+    """Return a new file that is locked; who looked between the two has taken the first ones."""
+    while True:
+        file = unfinished.open("xb")
+        _lock(file, wait=True)
+        if unfinished.exists():
+            return file
+        file.close()
+
+
+def _lock(file: BinaryIO, wait: bool = False) -> bool:
     """Lock a file for as long as it is open, unless another process or thread has; say if so."""
     if fcntl is None:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:  # not every file system has locks
         return False
     return True
