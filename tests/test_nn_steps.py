@@ -1,6 +1,9 @@
 """Training steps: what is played and compiled is what the layers and formulas give."""
 
+import threading
+import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ import faltung
 from faltung import layers, nn
 from faltung.layers import memory
 from faltung.layers.recording import recording, unrecorded
+from faltung.nn import steps
+from faltung.nn.crew import Crew
 from faltung.nn.flat import Flat
 from faltung.nn.layer import Layer
-from faltung.nn.steps import Descent, Entropy, Steps
+from faltung.nn.steps import Descent, Entropy, Part, Steps
 
 LAYERS = {
     "lenet": lambda: [
@@ -29,7 +34,9 @@ LAYERS = {
         nn.Conv(8, 1, stride=3), nn.ReLU(), nn.Dense(3),
     ],
     "overlapping": lambda: [nn.Conv(4, 4), nn.ReLU(), nn.MaxPool(3, stride=2), nn.Dense(3)],
-    "dense": lambda: [nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3)],
+    "dense": lambda: [
+        nn.Standardise(0.2, 1.7), nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3),
+    ],
     "refused": lambda: [nn.Conv(13, 3, boundary="wrap", padding=1), nn.ReLU(), nn.Dense(3)],
 }  # fmt: skip
 
@@ -64,13 +71,25 @@ def same(a, b):
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_is_played_has_the_bits_of_the_layers(name, images, dtype, monkeypatch):
     monkeypatch.setattr(Entropy, "takes", staticmethod(lambda logits: False))
+    monkeypatch.setattr(steps, "PARTS", 1)
     played, history = trained(name, images, dtype=dtype)
     plain, expected = trained(name, images, recordable=False, dtype=dtype)
     assert same(played, plain)
     assert history == expected
     recorded = name != "refused" and memory.pipelined(np.dtype(dtype))
-    assert Steps(played, images, nn.SGD(), {}).plays == recorded
-    assert not Steps(plain, images, nn.SGD(), {}).plays
+    assert Steps(played, images, nn.SGD(), {}).plays(images) == recorded
+    assert not Steps(plain, images, nn.SGD(), {}).plays(images)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_parts_of_a_batch_are_the_batch(name, monkeypatch):
+    ends = []
+    for parts in (1, 8):
+        monkeypatch.setattr(steps, "PARTS", parts)
+        ends.append(trained(name, 96, dtype="f8"))
+    for array, other in zip(*(end[0].arrays().values() for end in ends), strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-9)
+    assert [e.loss for e in ends[0][1]] == pytest.approx([e.loss for e in ends[1][1]])
 
 
 @pytest.mark.parametrize("name", ["lenet", "groups", "dense"])
@@ -94,9 +113,19 @@ class Unknown(Layer):
         return dy
 
 
+def test_a_layer_says_itself_that_it_can_be_recorded():
+    class Doubled(nn.Conv):
+        def forward(self, x, mode=nn.INFERENCE):
+            return 2 * super().forward(x, mode)
+
+    network = nn.Sequential([Doubled(4, 3), nn.Dense(3)], (1, 18, 18))
+    assert nn.Conv.recordable
+    assert not Steps(network, 8, nn.SGD(), {}).plays(8)
+
+
 def test_what_refuses_a_tape_is_not_played():
     network = nn.Sequential([Unknown(), nn.Dense(3)], (1, 18, 18))
-    assert not Steps(network, 8, nn.SGD(), {}).plays
+    assert not Steps(network, 8, nn.SGD(), {}).plays(8)
     with recording() as tape, recording() as inner:
         unrecorded()
     assert inner.refused
@@ -175,8 +204,11 @@ def test_the_compiled_cross_entropy_is_that_of_the_formula(images, classes, scal
     labels = rng.integers(0, classes, images)
     if not Entropy.takes(laid.T):
         pytest.skip("no pipeline here")
-    entropy = Entropy(laid.T)
-    loss, hits = entropy(labels)
+    entropy = Entropy(laid.T, images)
+    entropy.labels[:] = labels
+    entropy.call()
+    loss, hits = entropy.told
+    loss /= images
     expected, dy = layers.cross_entropy(laid.T.astype(np.float64), labels)
     assert loss == pytest.approx(expected, rel=1e-5, abs=1e-5)
     np.testing.assert_allclose(entropy.dy, dy, atol=2e-6 / images)
@@ -189,10 +221,11 @@ def test_the_loss_of_what_is_no_number_is_none(bad):
     laid[3, 0] = -np.inf  # a class that cannot be
     if not Entropy.takes(laid.T):
         pytest.skip("no pipeline here")
-    entropy = Entropy(laid.T)
+    entropy = Entropy(laid.T, 33)
     for change, end in ((0.0, False), (bad, True), (-np.inf, True)):
         laid[:, 17] = change
-        assert np.isnan(entropy(np.zeros(33, int))[0]) == end
+        entropy.call()
+        assert np.isnan(entropy.told[0]) == end
 
 
 @pytest.mark.parametrize("stop", [2, 4, 6])
@@ -242,10 +275,29 @@ def test_batches_are_the_picked_images():
         for shape in ((2, 5, 7), (3,), (1, 20, 20)):
             for images in (1, 8, 40):
                 network = nn.Sequential([nn.Dense(2)], shape, dtype=dtype)
-                steps = Steps(network, images, nn.SGD(), {})
+                if not memory.pipelined(network.dtype):
+                    pytest.skip("no pipeline here")
+                part = Part(network, network.flat(), slice(0, images), images)
                 x = rng.standard_normal((50, *shape)).astype(dtype)
-                for whole in (x, x[::-1], x):
-                    picked = rng.permutation(50)[:images]
-                    steps.forward(whole, picked, nn.Mode(True))
-                    if steps.plays:
-                        assert (np.moveaxis(steps.laid, -1, 0) == whole[picked]).all()
+                part.take(x)
+                part.picked[:] = rng.permutation(50)[:images]
+                part.gather()
+                assert (np.moveaxis(part.laid, -1, 0) == x[part.picked]).all()
+
+
+def test_an_error_in_a_thread_is_raised_and_the_threads_go():
+    def fails():
+        raise MemoryError("no more")
+
+    before = threading.active_count()
+    crew = Crew(3)
+    done = []
+    with pytest.raises(MemoryError, match="no more"):
+        crew.run([partial(done.append, 0), fails, partial(done.append, 2)])
+    crew.run([partial(done.append, n) for n in range(5)])
+    crew.close()
+    assert len(done) == 7
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before

@@ -9,7 +9,7 @@ import numpy as np
 
 from faltung.checking import flag, whole
 from faltung.dtypes import Array
-from faltung.layers import compiled, reference
+from faltung.layers import compiled, reference, totals
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import (
     Boundary,
@@ -246,8 +246,8 @@ def bias_gradient(dy: Any) -> Array:
     """
     dy = images("dy", dy)
     laid, out = innermost(dy).reshape(dy.shape[1], -1), np.empty(dy.shape[1], dy.dtype)
-    if compiled.summed(laid):
-        compiled.channel_sums(laid, out)
+    if totals.summed(laid):
+        totals.channel_sums(laid, out)
     else:
         do(np.sum, laid, axis=1, out=out)
     return out

@@ -98,6 +98,7 @@ class Layer:
 
     def __init_subclass__(cls) -> None:
         KINDS[cls.__name__] = cls
+        cls.recordable = cls.__dict__.get("recordable", False)  # not of what it derives from
 
     def __post_init__(self) -> None:
         self.parameters: dict[str, Array] = {}

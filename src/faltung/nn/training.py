@@ -222,15 +222,23 @@ class Trainer:
         self._saved = time.monotonic()
         quiet = np.errstate(over="ignore", invalid="ignore")  # the loss tells
         with reusing(), quiet, patient(self.checkpoint is not None) as interrupted:
-            while self._run.epoch < self.epochs and not self._stopped():
-                self._epoch(x, y, held, weights, key, interrupted)
+            try:
+                while self._run.epoch < self.epochs and not self._stopped():
+                    self._epoch(x, y, held, weights, key, interrupted)
+            finally:
+                self._leave()
             if self._best:
                 self.network.load(self._best)
             self._save(key)
-        self._steps = None
         if interrupted():
             raise KeyboardInterrupt
         return list(self._run.history)
+
+    def _leave(self) -> None:
+        """Let go of what the steps hold."""
+        if self._steps is not None:
+            self._steps.close()
+        self._steps = None
 
     def _stopped(self) -> bool:
         return self.patience is not None and self._run.waited >= self.patience
@@ -246,6 +254,7 @@ class Trainer:
         last = max(1, self.epochs * batches - 1)
         images = min(self.batch, len(x))
         if self._steps is None or self._steps.flat is not self.network.flat():
+            self._leave()
             self._steps = Steps(self.network, images, self.optimiser, self._state)
         label = f"epoch {run.epoch + 1}/{self.epochs}"
         with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
@@ -295,36 +304,35 @@ class Trainer:
         """Descend once; return the batch's loss and how many labels were hit."""
         run, steps, labels = self._run, self._steps, y[picked]
         assert steps is not None
-        mode = Mode(True, (self.seed, DROP, run.steps))
-        if self.augment is not None:
-            x, picked = (
-                self.augment(x[picked], (self.seed, CHANGE, run.steps)),
-                np.arange(len(picked)),
-            )
-        out = steps.forward(x, picked, mode)
-        loss, hits, dy = self._loss(out, labels, weights)
-        if not math.isfinite(loss):
-            told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
-            raise FloatingPointError(self._diagnosis(x[picked], mode, told))
-        steps.backward(dy)
+        plain = self._classes and weights is None and not self.smoothing and self.augment is None
+        told = steps.through(x, picked, labels) if plain else None
+        if told is None or not math.isfinite(told[0]):
+            told = self._apart(x[picked], labels, weights)
         run.steps += 1
         steps.descent.step(run.steps, factor)
-        return loss, hits
+        return told
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
-        """Return a batch's loss, how many labels were hit, and the loss's gradient."""
-        assert self._steps is not None
-        if self._classes and weights is None and not self.smoothing:
-            told = self._steps.cross_entropy(out, y)
-            if told is not None:
-                return told
+    def _apart(self, x: Array, y: Array, weights: Array | None) -> tuple[float, int]:
+        """Take a batch there and back, with any loss; return that and the hits."""
+        run, steps = self._run, self._steps
+        assert steps is not None
+        if self.augment is not None:
+            x = self.augment(x, (self.seed, CHANGE, run.steps))
+        mode = Mode(True, (self.seed, DROP, run.steps))
+        out = steps.forward(x, mode)
+        loss, dy = self._loss(out, y, weights)
+        if not math.isfinite(loss):
+            told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
+            raise FloatingPointError(self._diagnosis(x, mode, told))
+        steps.backward(dy)
+        return loss, self._hits(out, y)
+
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
         if not self._classes:
-            loss, dy = layers.mean_squared_error(out, y)
-        elif weights is not None and not weights[y].sum() > 0:
-            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        else:
-            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
-        return loss, self._hits(out, y), dy
+            return layers.mean_squared_error(out, y)
+        if weights is not None and not weights[y].sum() > 0:
+            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
