@@ -1,11 +1,12 @@
 """Kill a training at random moments, resume it, and compare with one that nobody stopped.
 
-    python benchmarks/kills.py [--kills 10] [--seed 0] [--data FOLDER] [--images 4000] [--json FILE]
+    python benchmarks/kills.py [--kills 10] [--seed 0] [--model plain] [--data FOLDER] [--json FILE]
 
 Each kill is a SIGKILL to a process of its own: while it imports, trains, validates or writes its
 checkpoint. The next one resumes with another number of threads. The data are scikit-learn's digits,
-or what ``faltung train`` takes, and the recipe has everything that is random: dropout,
-augmentation, shuffling, a validation part; AdamW, one-cycle, batch norms and early stopping.
+or what ``faltung train`` takes. The recipe has everything that is random (dropout, augmentation,
+shuffling, a validation part; AdamW, one-cycle, batch norms, early stopping), or with ``--model
+plain`` nothing that keeps steps from being recorded and played.
 """
 
 from __future__ import annotations
@@ -45,23 +46,31 @@ def known(folder: Path | None, most: int) -> Dataset:
 def train(asked: argparse.Namespace) -> None:
     """Train, or go on, and save the network with its history."""
     found = known(asked.data, asked.images)
-    blocks = nn.small_cnn(found.x.shape[1:], len(found.classes), widths=(16, 32, 64)).nodes
+    shape, classes = found.x.shape[1:], len(found.classes)
     made: list[nn.Layer] = [nn.Standardise(float(found.x.mean()), float(found.x.std()))]
-    made += [node.layer for node in blocks]
-    made.insert(-1, nn.Dropout(0.2))
-    network = nn.Sequential(made, found.x.shape[1:])
+    recipe: dict[str, Any] = {"optimiser": nn.SGD(0.02, nesterov=True)}
+    if asked.model == "plain":  # whose steps are recorded and played
+        made = [nn.Conv(8, 3, padding=1), nn.ReLU(), nn.MaxPool(2), nn.Conv(16, 3), nn.ReLU()]
+        made += [nn.Dense(30), nn.ReLU(), nn.Dense(classes)]
+    else:
+        made += [n.layer for n in nn.small_cnn(shape, classes, widths=(16, 32, 64)).nodes]
+        made.insert(-1, nn.Dropout(0.2))
+        recipe = {
+            "optimiser": nn.adamw(0.01, 0.01),
+            "smoothing": 0.05,
+            "class_weights": "balanced",
+            "augment": nn.Augment(shift=1, rotate=10, scale=0.1, cutout=2),
+        }
+    network = nn.Sequential(made, shape)
     trainer = nn.Trainer(
         network,
-        optimiser=nn.adamw(0.01, 0.01),
         schedule=nn.OneCycle(),
         epochs=asked.epochs,
         batch=50,
-        smoothing=0.05,
-        class_weights="balanced",
-        augment=nn.Augment(shift=1, rotate=10, scale=0.1, cutout=2),
         patience=asked.epochs // 2,
         checkpoint=asked.train[0],
         every=asked.every,
+        **recipe,
     )
     with workers(asked.workers):
         history = trainer.fit(found.x, found.y, validation=0.2, resume=True)
@@ -72,7 +81,7 @@ def train(asked: argparse.Namespace) -> None:
 def begun(asked: argparse.Namespace, state: Path, model: Path, threads: int) -> Any:
     """Start a process that trains."""
     command = [sys.executable, __file__, "--train", str(state), str(model)]
-    for name in ("epochs", "images", "every"):
+    for name in ("model", "epochs", "images", "every"):
         command += [f"--{name}", str(getattr(asked, name))]
     command += ["--workers", str(threads)]
     if asked.data is not None:
@@ -112,7 +121,9 @@ def race(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         threads = len(kills) % 3 + 1
         child = begun(asked, state, killed, threads)
         # so that about as many are left when the training would end
-        wait = float(rng.uniform(0, importing + 2 * (seconds - importing) / asked.kills))
+        wait = float(
+            rng.uniform(importing / 2, importing + 2 * (seconds - importing) / asked.kills)
+        )
         try:
             child.wait(wait)
         except subprocess.TimeoutExpired:
@@ -140,6 +151,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--model", choices=("random", "plain"), default="random")
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--every", type=float, default=0.1, help="seconds between checkpoints")

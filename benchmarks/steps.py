@@ -83,10 +83,8 @@ class ThreeBlocks:
         blocks = list(zip(self.weights, self.gains, self.shifts, strict=True))
         for number, (k, gain, shift) in enumerate(blocks):
             c = layers.conv(x, k, padding=1)
-            if number < 2:
-                x_next, greatest = layers.batch_norm_max_pool(c, gain, shift, relu=True)
-            else:
-                x_next, greatest = layers.batch_norm(c, gain, shift, relu=True)
+            norm: Any = layers.batch_norm_max_pool if number < 2 else layers.batch_norm
+            x_next, greatest = norm(c, gain, shift, relu=True)
             kept.append((x, c, greatest))
             x = x_next
         flat = layers.global_average_pool(x)
@@ -100,7 +98,7 @@ class ThreeBlocks:
             k, gain, shift = blocks[number]
             x, c, greatest = kept[number]
             pooled = layers.batch_norm_max_pool_gradient
-            back = pooled if number < 2 else layers.batch_norm_gradient
+            back: Any = pooled if number < 2 else layers.batch_norm_gradient
             dy, *more = back(dy, c, gain, shift, greatest, relu=True)
             found += zip((gain, shift), more, strict=True)
             found.append((k, layers.conv_weight_gradient(x, dy, (3, 3), padding=1)))

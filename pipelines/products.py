@@ -29,8 +29,12 @@ VARIANTS = (
 LEVELS = ("avx512", "avx2")
 RELU, GATE = 1, 2
 
-# Output channels of a register tile, and its vectors where there are 32 registers and 16.
-TILES = {8: (2, 1), 6: (4, 2), 4: (6, 3), 2: (8, 4), 1: (8, 8)}
+# Output channels of a register tile, and its vectors where there are 32 registers and 16; of few
+# images there are only two vectors.
+TILES = {
+    512: {8: (2, 1), 6: (4, 2, 1), 4: (6, 2, 1), 2: (8, 1), 1: (8, 1)},
+    256: {8: (1,), 6: (2, 1), 4: (3, 1), 2: (4, 1), 1: (8, 1)},
+}
 
 
 def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
@@ -99,9 +103,8 @@ def build(variant: Variant, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         inner = update if condition is None else update.specialize(condition)
         inner.vectorize(m, vec).unroll(m).unroll(oi)
 
-    few = level.vector_bits < 512
-    for outputs, counts in TILES.items():
-        for vectors in dict.fromkeys((counts[few], 1)):
+    for outputs, counts in TILES[level.vector_bits].items():
+        for vectors in counts:
             fits = (result.dim(2).extent() == outputs) & (result.dim(0).extent() >= vectors * vec)
             schedule(fits, outputs, vectors)
     out.specialize_fail("no tile has so many channels, or a row is shorter than a vector")

@@ -93,11 +93,12 @@ def entropy(kind: hl.Type, vec: int) -> Made:
     """Return gradients and losses of images (innermost) and what was hit."""
     n, c = hl.Var("n"), hl.Var("c")
     logits, labels = hl.ImageParam(kind, 2, "logits"), hl.ImageParam(hl.Int(32), 1, "labels")
+    count = hl.Param(hl.Int(32), "count")  # of the images that the mean is over
     tasks, out = hl.Param(hl.Int(32), "tasks"), hl.Func("training")
     top, first, bad, total, power = (
         hl.Func(name) for name in ("top", "first", "bad", "total", "power")
     )
-    images, classes = logits.dim(0).extent(), logits.dim(1).extent()
+    classes = logits.dim(1).extent()
     over = hl.RDom([(0, classes)], "over")
     each = logits[n, over[0]]
     lost = hl.is_nan(hl.strict_float(each)) | hl.is_inf(hl.strict_float(each)) & (each > 0)
@@ -115,7 +116,7 @@ def entropy(kind: hl.Type, vec: int) -> Made:
     off = hl.log(total[n]) - (logits[n, label] - top[n])
     loss = hl.select(bad[n] != 0, hl.cast(kind, hl.f32(float("nan"))), off)
     hit = hl.select(first[n] == labels[n], hl.cast(kind, 1), hl.cast(kind, 0))
-    share = hl.cast(kind, 1) / images
+    share = hl.cast(kind, 1) / hl.cast(kind, count)
     inside = power[n, hl.min(c, classes - 1)] * (share / total[n])
     gradient = inside - hl.select(c == labels[n], share, hl.cast(kind, 0))
     out[n, c] = hl.select(c < classes, gradient, hl.select(c == classes, loss, hit))
@@ -133,7 +134,7 @@ def entropy(kind: hl.Type, vec: int) -> Made:
         func.compute_at(out, no).specialize(wide).vectorize(n, vec)
         if func is not power:
             func.update(0).reorder(n, over[0]).specialize(wide).vectorize(n, vec)
-    return out, [logits, labels, tasks]
+    return out, [logits, labels, count, tasks]
 
 
 def sums(kind: hl.Type, vec: int) -> Made:

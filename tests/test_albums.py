@@ -62,6 +62,26 @@ def test_another_size_keeps_what_is_even(rows, columns, high, wide):
     np.testing.assert_allclose(level, 0.25, atol=1e-6)
 
 
+def test_transparency_is_laid_on_white_before_or_after_another_size(tmp_path):
+    clear = written(tmp_path, "a.png", (9, 12, 4))
+    clear[:3, :, 3] = 0  # all of it under some of the new pixels
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    found = albums.gathered([tmp_path / "a.png"], (3, 5), 3)[0]
+    share = np.float32(clear[..., 3:] / 255)
+    white = np.moveaxis(share * np.float32(clear[..., :3] / 255) + 1 - share, 2, 0)
+    expected = [albums.resized(plane, (3, 5)) for plane in white]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    kept = albums.gathered([tmp_path / "a.png"], (3, 5))[0]
+    assert np.isfinite(kept).all()
+    np.testing.assert_allclose(kept[3], albums.resized(share[..., 0], (3, 5)), atol=1e-6)
+
+
+def test_a_bar_tells_what_is_read(tmp_path, capsys):
+    written(tmp_path, "a.png", (4, 5))
+    albums.gathered([tmp_path / "a.png"], progress=True)
+    assert "reading [" in capsys.readouterr().out
+
+
 def test_folders_by_class_may_nest_and_differ(tmp_path):
     written(tmp_path, "train/cat/first/1.png", (8, 9))
     written(tmp_path, "train/cat/2.JPG", (8, 9))
@@ -114,11 +134,26 @@ def test_series_as_the_archives_have_them(tmp_path):
     assert data.has_test(tmp_path)
     assert data.load(tmp_path).y.tolist() == [0, 1]
     assert data.load(tmp_path, "test").classes == ("b",)
+    (tmp_path / "Y_TRAIN.ts").write_text(text.format("a"))
+    (tmp_path / "Y_TEST.ts").write_text(text.format("a"))
+    with pytest.raises(ValueError, match=r"several pairs of series \(X_TRAIN.ts, Y_TRAIN.ts\)"):
+        data.load(tmp_path)
     numbers = tmp_path / "n.ts"
     numbers.write_text("@targetlabel true\n@data\n1,2:0.5\n3,4:0.7\n")
     with pytest.raises(ValueError, match=r"has a number .* and no class"):
         data.load(numbers)
     assert data.inputs(numbers, (1, 2))[1].tolist() == [[[1, 2]], [[3, 4]]]
+
+
+def test_tables_may_name_their_columns(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("class,t0,t1\nup,1,2\ndown,2,1\n")
+    found = data.load(table)
+    assert found.classes == ("down", "up")
+    assert found.x.tolist() == [[[1, 2]], [[2, 1]]]
+    table.write_text("1,2,up\n2,1,down\n")
+    with pytest.raises(ValueError, match=r"line 1: .* A line is a class and then numbers"):
+        data.load(table)
 
 
 def test_labels_that_are_no_classes():

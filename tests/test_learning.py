@@ -205,9 +205,24 @@ def test_the_command_learns_from_files(tmp_path, capsys):
     np.save(tmp_path / "v.npy", np.stack([x, x[::-1], x.T[:20, :20].repeat(2, 1)[:, :21]]))
     volume = str(tmp_path / "v.npy")
     assert cli.run(["learn", volume, volume, "--size", "1x2x2"]) == 0
+    assert "1x2x2" not in capsys.readouterr().out  # the few are printed
+    assert cli.run(["learn", *files, "--size", "16x15", "--ridge", "1e-6"]) == 0
+    told = capsys.readouterr().out
+    assert "16x15 taps: -o taps.npy writes them" in told
+    assert "left out (at the rim)" in told
     more = ["--size", "2x3", "--flip", "--boundary", "wrap", "--method", "gradient"]
     assert cli.run(["learn", *files, *more, "-o", str(out)]) == 0
     np.testing.assert_allclose(np.load(out), k, atol=1e-6)
+
+
+def test_the_command_tells_of_another_size(tmp_path, capsys):
+    from faltung import cli
+
+    np.save(tmp_path / "y.npy", np.zeros((3, 4)))
+    assert cli.run(["learn", str(PHOTOGRAPH), str(tmp_path / "y.npy"), "--size", "3"]) == 2
+    told = capsys.readouterr().err
+    assert "300 x 451 x 3 numbers and" in told
+    assert "3 x 4: give two of one size" in told
 
 
 @pytest.mark.parametrize("arguments", [

@@ -1,6 +1,9 @@
 """Training steps: what is played and compiled is what the layers and formulas give."""
 
+import threading
+import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ import faltung
 from faltung import layers, nn
 from faltung.layers import memory
 from faltung.layers.recording import recording, unrecorded
+from faltung.nn import steps
+from faltung.nn.crew import Crew
 from faltung.nn.flat import Flat
 from faltung.nn.layer import Layer
-from faltung.nn.steps import Descent, Entropy, Steps
+from faltung.nn.steps import Descent, Entropy, Part, Steps
 
 LAYERS = {
     "lenet": lambda: [
@@ -29,7 +34,9 @@ LAYERS = {
         nn.Conv(8, 1, stride=3), nn.ReLU(), nn.Dense(3),
     ],
     "overlapping": lambda: [nn.Conv(4, 4), nn.ReLU(), nn.MaxPool(3, stride=2), nn.Dense(3)],
-    "dense": lambda: [nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3)],
+    "dense": lambda: [
+        nn.Standardise(0.2, 1.7), nn.Dense(40), nn.ReLU(), nn.Dense(33), nn.ReLU(), nn.Dense(3),
+    ],
     "refused": lambda: [nn.Conv(13, 3, boundary="wrap", padding=1), nn.ReLU(), nn.Dense(3)],
 }  # fmt: skip
 
@@ -51,9 +58,8 @@ def trained(name, images, recordable=True, workers=None, dtype="f4", **options):
         node.layer.recordable = recordable
     with faltung.workers(workers or faltung.get_workers()):
         options = {"optimiser": nn.SGD(0.02), "epochs": 2, "batch": images, **options}
-        trainer = nn.Trainer(network, **options)
-        history = trainer.fit(x, y)
-    return network, history, trainer
+        history = nn.Trainer(network, **options).fit(x, y)
+    return network, history
 
 
 def same(a, b):
@@ -65,12 +71,25 @@ def same(a, b):
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_is_played_has_the_bits_of_the_layers(name, images, dtype, monkeypatch):
     monkeypatch.setattr(Entropy, "takes", staticmethod(lambda logits: False))
-    played, history, trainer = trained(name, images, dtype=dtype)
-    plain, expected, other = trained(name, images, recordable=False, dtype=dtype)
+    monkeypatch.setattr(steps, "PARTS", 1)
+    played, history = trained(name, images, dtype=dtype)
+    plain, expected = trained(name, images, recordable=False, dtype=dtype)
     assert same(played, plain)
     assert history == expected
-    assert trainer._steps.records == (name != "refused" and memory.pipelined(np.dtype(dtype)))
-    assert not other._steps.records
+    recorded = name != "refused" and memory.pipelined(np.dtype(dtype))
+    assert Steps(played, images, nn.SGD(), {}).plays(images) == recorded
+    assert not Steps(plain, images, nn.SGD(), {}).plays(images)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_parts_of_a_batch_are_the_batch(name, monkeypatch):
+    ends = []
+    for parts in (1, 8):
+        monkeypatch.setattr(steps, "PARTS", parts)
+        ends.append(trained(name, 96, dtype="f8"))
+    for array, other in zip(*(end[0].arrays().values() for end in ends), strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-9)
+    assert [e.loss for e in ends[0][1]] == pytest.approx([e.loss for e in ends[1][1]])
 
 
 @pytest.mark.parametrize("name", ["lenet", "groups", "dense"])
@@ -94,12 +113,19 @@ class Unknown(Layer):
         return dy
 
 
+def test_a_layer_says_itself_that_it_can_be_recorded():
+    class Doubled(nn.Conv):
+        def forward(self, x, mode=nn.INFERENCE):
+            return 2 * super().forward(x, mode)
+
+    network = nn.Sequential([Doubled(4, 3), nn.Dense(3)], (1, 18, 18))
+    assert nn.Conv.recordable
+    assert not Steps(network, 8, nn.SGD(), {}).plays(8)
+
+
 def test_what_refuses_a_tape_is_not_played():
-    x, _ = data(8)
     network = nn.Sequential([Unknown(), nn.Dense(3)], (1, 18, 18))
-    steps = Steps(network, 8, nn.SGD(), {})
-    steps.forward(x, nn.Mode(True))
-    assert not steps.records
+    assert not Steps(network, 8, nn.SGD(), {}).plays(8)
     with recording() as tape, recording() as inner:
         unrecorded()
     assert inner.refused
@@ -117,15 +143,16 @@ def test_what_refuses_a_tape_is_not_played():
 def test_the_compiled_descent_is_that_of_the_formulas(optimiser, dtype):
     rng = np.random.default_rng(0)
     nets = [nn.Sequential([nn.Conv(3, 3), nn.Dense(5)], (2, 6, 7), dtype=dtype) for _ in range(2)]
-    flat = nets[0].flat()
-    descent, state = Descent(optimiser, flat, {}), {}
+    flat, state = nets[0].flat(), {}
+    found = flat.gradients()
+    descent = Descent(optimiser, flat.parameters, found, {})
     for number in range(1, 5):
-        for name, flats in flat.gradients.items():
+        for name, flats in found.items():
             flats[:] = rng.standard_normal(flats.shape)
             assert flats.nbytes % 64 == 0, name
         gradients = {
             f"{node.name}.{key}": slot.copy()
-            for layer, key, _, slot in flat.slots
+            for (layer, key, _, _), slot in zip(flat.places, flat.parts(found), strict=True)
             for node in nets[0].nodes
             if node.layer is layer
         }
@@ -177,8 +204,11 @@ def test_the_compiled_cross_entropy_is_that_of_the_formula(images, classes, scal
     labels = rng.integers(0, classes, images)
     if not Entropy.takes(laid.T):
         pytest.skip("no pipeline here")
-    entropy = Entropy(laid.T)
-    loss, hits = entropy(labels)
+    entropy = Entropy(laid.T, images)
+    entropy.labels[:] = labels
+    entropy.call()
+    loss, hits = entropy.told
+    loss /= images
     expected, dy = layers.cross_entropy(laid.T.astype(np.float64), labels)
     assert loss == pytest.approx(expected, rel=1e-5, abs=1e-5)
     np.testing.assert_allclose(entropy.dy, dy, atol=2e-6 / images)
@@ -191,18 +221,17 @@ def test_the_loss_of_what_is_no_number_is_none(bad):
     laid[3, 0] = -np.inf  # a class that cannot be
     if not Entropy.takes(laid.T):
         pytest.skip("no pipeline here")
-    entropy = Entropy(laid.T)
-    assert entropy(np.zeros(33, int))[0] < np.inf
-    laid[2, 17] = bad
-    assert np.isnan(entropy(np.zeros(33, int))[0])
-    laid[:, 17] = -np.inf
-    assert np.isnan(entropy(np.zeros(33, int))[0])
+    entropy = Entropy(laid.T, 33)
+    for change, end in ((0.0, False), (bad, True), (-np.inf, True)):
+        laid[:, 17] = change
+        entropy.call()
+        assert np.isnan(entropy.told[0]) == end
 
 
 @pytest.mark.parametrize("stop", [2, 4, 6])
 def test_a_resume_of_what_is_played_gives_the_same_bits(tmp_path, monkeypatch, stop):
     options = {"optimiser": nn.adamw(0.01), "schedule": nn.Cosine(), "seed": 3}
-    whole, expected, _ = trained("lenet", 32, **options)
+    whole, expected = trained("lenet", 32, **options)
     x, y = data(3 * 32 + 5)
     options |= {"epochs": 2, "batch": 32, "checkpoint": tmp_path / "state", "every": 0.0}
     first = nn.Trainer(nn.Sequential(LAYERS["lenet"](), (1, 18, 18), seed=2), **options)
@@ -246,8 +275,29 @@ def test_batches_are_the_picked_images():
         for shape in ((2, 5, 7), (3,), (1, 20, 20)):
             for images in (1, 8, 40):
                 network = nn.Sequential([nn.Dense(2)], shape, dtype=dtype)
-                steps = Steps(network, images, nn.SGD(), {})
+                if not memory.pipelined(network.dtype):
+                    pytest.skip("no pipeline here")
+                part = Part(network, network.flat(), slice(0, images), images)
                 x = rng.standard_normal((50, *shape)).astype(dtype)
-                for whole in (x, x[::2].copy(), x[::-1]):
-                    picked = rng.permutation(len(whole))[:images]
-                    assert (steps.batch(whole, picked) == whole[picked]).all()
+                part.take(x)
+                part.picked[:] = rng.permutation(50)[:images]
+                part.gather()
+                assert (np.moveaxis(part.laid, -1, 0) == x[part.picked]).all()
+
+
+def test_an_error_in_a_thread_is_raised_and_the_threads_go():
+    def fails():
+        raise MemoryError("no more")
+
+    before = threading.active_count()
+    crew = Crew(3)
+    done = []
+    with pytest.raises(MemoryError, match="no more"):
+        crew.run([partial(done.append, 0), fails, partial(done.append, 2)])
+    crew.run([partial(done.append, n) for n in range(5)])
+    crew.close()
+    assert len(done) == 7
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before

@@ -14,6 +14,7 @@ import pytest
 from faltung import nn
 from faltung.layers import memory
 from faltung.nn import saving
+from faltung.nn.training import held_out
 
 
 def data(count=60, seed=0):
@@ -121,7 +122,7 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(tmp_path):
                 time.sleep(0.005)
             time.sleep(0.1 * rng.random())
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            assert child.wait() == -signal.SIGKILL  # it was not done before
         subprocess.run([sys.executable, "-c", SCRIPT, *paths], env=environment, check=True)
         ends.append(nn.load(paths[1]))
     assert same(*ends)
@@ -202,6 +203,19 @@ def test_what_does_not_fit_is_told():
         nn.Trainer(network(), class_weights=[1, 2]).fit(x, y)
 
 
+def test_every_class_has_its_part_held_out():
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([0, 1, 3], [100, 33, 7]))
+    for part in (0.1, 0.25, 0.5):
+        for seed in range(5):
+            kept, left = held_out(140, part, seed, labels)
+            assert sorted([*kept, *left]) == list(range(140))
+            assert len(left) == round(140 * part)
+            counts = np.bincount(labels[left], minlength=4)
+            assert (abs(counts - part * np.bincount(labels)) <= 1).all()
+    assert (held_out(140, 0.1, 0, labels)[1] != held_out(140, 0.1, 1, labels)[1]).any()
+
+
 def test_class_weights_are_copies_of_images():
     x, y = data(12)
     ends = []
@@ -269,6 +283,22 @@ def test_files_are_those_of_safetensors(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     for name, array in safetensors.load_file(tmp_path / "model").items():
         assert (array == net.arrays()[name]).all()
+
+
+def test_the_names_of_classes_are_kept(tmp_path):
+    net = network()
+    nn.save(net, tmp_path / "model", classes=["a", "b", "ç"])
+    assert nn.classes(nn.load(tmp_path / "model")) == ["a", "b", "ç"]
+    with pytest.raises(ValueError, match=r"2 classes do not fit an output \(3,\)"):
+        nn.save(net, tmp_path / "model", classes=["a", "b"])
+    for text in ("[", "{}", '["a"]', "[1, 2, 3]"):  # of another's making
+        net.notes["classes"] = text
+        assert nn.classes(net) == ["0", "1", "2"]
+    with pytest.raises(ValueError, match=r"it must be \(classes,\)"):
+        nn.classes(nn.Sequential([nn.Conv(2, 3)], (1, 9, 9)))
+    net.parameters()["conv1.weights"][:] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        nn.probabilities(net, data()[0])
 
 
 def test_broken_files_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def pictures_below(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if is_picture(path)
-        and path.is_file()
+        and not path.is_dir()  # a link to nowhere is told when it is read
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 
@@ -49,7 +50,9 @@ def sides(size: Any) -> tuple[int, int] | None:
     return found
 
 
-def gathered(files: Sequence[Path], size: Any = None, channels: int | None = None) -> Array:
+def gathered(
+    files: Sequence[Path], size: Any = None, channels: int | None = None, *, progress: bool = False
+) -> Array:
     """Return the pictures of files as one array (pictures, channels, rows, columns) of float32.
 
     Parameters
@@ -61,6 +64,8 @@ def gathered(files: Sequence[Path], size: Any = None, channels: int | None = Non
     channels : 1, 2, 3 or 4, optional
         Grey or colours, or these with transparency. By default what they all have; where they
         differ it is colours if one has colours, else grey, and what is transparent lies on white.
+    progress : bool
+        Show a bar.
 
     Raises
     ------
@@ -74,53 +79,71 @@ def gathered(files: Sequence[Path], size: Any = None, channels: int | None = Non
     (1, 1, 30, 45)
     """
     from faltung import image
+    from faltung.nn.progress import Bar
 
     wanted = sides(size)
     if channels not in (None, *CHANNELS):
         raise ValueError(f"channels={channels!r} must be 1, 2, 3 or 4.")
-    read = [image.read(file) for file in files]
-    held = {planes(picture) for picture in read}
+    read = []
+    with Bar("reading", len(files)) if progress else nullcontext() as show:
+        for number, file in enumerate(files, 1):  # large ones are not kept
+            picture = samples(image.read(file))
+            read.append(picture if wanted is None else shrunk(picture, wanted))
+            if show is not None:
+                show(number, file.name)
+    held = {len(picture) for picture in read}
     if channels is None:
         channels = held.pop() if len(held) == 1 else 3 if max(held) > 2 else 1
-    if wanted is None:
-        by_size = {p.shape[:2]: file for p, file in zip(read, files, strict=True)}
-        if len(by_size) > 1:
-            (least, one), (most, other) = min(by_size.items()), max(by_size.items())
-            raise ValueError(
-                f"the pictures have {len(by_size)} sizes, such as {least[0]}x{least[1]} ({one}) "
-                f"and {most[0]}x{most[1]} ({other}); give one for all of them, such as size=64."
-            )
-        wanted = read[0].shape[:2]
-    out = np.empty((len(read), channels, *wanted), np.float32)
+    by_size = {p.shape[1:]: file for p, file in zip(read, files, strict=True)}
+    if len(by_size) > 1:
+        (least, one), (most, other) = min(by_size.items()), max(by_size.items())
+        raise ValueError(
+            f"the pictures have {len(by_size)} sizes, such as {least[0]}x{least[1]} ({one}) "
+            f"and {most[0]}x{most[1]} ({other}); give one for all of them, such as size=64."
+        )
+    out = np.empty((len(read), channels, *read[0].shape[1:]), np.float32)
     for number, picture in enumerate(read):
-        out[number] = fitted(picture, wanted, channels)
+        out[number] = coloured(whole_range(picture), channels)
     return out
 
 
-def planes(picture: Array) -> int:
-    """Return how many channels a picture has."""
-    return 1 if picture.ndim == 2 else picture.shape[2]
+def samples(picture: Array) -> Array:
+    """Return a picture (H, W) or (H, W, C) as (C, H, W)."""
+    return np.moveaxis(picture[..., None] if picture.ndim == 2 else picture, 2, 0)
 
 
-def fitted(picture: Array, size: tuple[int, int], channels: int) -> Array:
-    """Return a picture (H, W) or (H, W, C) as (channels, *size); whole numbers from 0 to 1."""
-    from faltung import image
+def whole_range(picture: Array) -> Array:
+    """Return float32, of whole numbers of 8 and 16 bits from 0 to 1."""
+    kind = picture.dtype
+    top = np.iinfo(kind).max if kind.kind == "u" and kind.itemsize <= 2 else 1
+    return np.asarray(picture * np.float32(1 / top), np.float32)
 
-    x = image.converted(picture, np.float32) if picture.dtype.kind == "u" else picture
-    if planes(x) in (2, 4) and channels in (1, 3):
-        x = image.flattened(x)
-    x = np.moveaxis(x[..., None] if x.ndim == 2 else x, 2, 0).astype(np.float32, copy=False)
-    if len(x) in (2, 4) and channels != len(x):
-        x, opacity = x[:-1], x[-1:]
-    else:
-        opacity = np.ones_like(x[:1])
-    if channels in (1, 2) and len(x) == 3:
+
+def shrunk(picture: Array, size: tuple[int, int]) -> Array:
+    """Return a picture (C, H, W) in another size; what is more opaque weighs more."""
+    x = whole_range(picture)
+    if x.shape[1:] == size:
+        return x
+    if len(x) in (1, 3):
+        return np.stack([resized(plane, size) for plane in x])
+    opacity = resized(x[-1], size)
+    seen = [resized(plane * x[-1], size) for plane in x[:-1]]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([*(np.where(opacity > 0, each / opacity, 0) for each in seen), opacity])
+
+
+def coloured(x: Array, channels: int) -> Array:
+    """Return a picture (C, H, W) in other channels; transparency that is left out is white."""
+    if len(x) == channels:
+        return x
+    x, opacity = (x, np.ones_like(x[:1])) if len(x) in (1, 3) else (x[:-1], x[-1:])
+    if channels in (1, 3):
+        x = x * opacity + (1 - opacity)
+    if channels < 3 and len(x) == 3:
         x = np.tensordot(np.array(GREY, np.float32), x, 1)[None]
     if channels > 2 and len(x) == 1:
         x = np.repeat(x, 3, axis=0)
-    if len(x) < channels:
-        x = np.concatenate([x, opacity])
-    return x if x.shape[1:] == size else np.stack([resized(plane, size) for plane in x])
+    return x if len(x) == channels else np.concatenate([x, opacity])
 
 
 def resized(plane: Array, size: tuple[int, int]) -> Array:

@@ -59,7 +59,12 @@ class Dataset:
 
 
 def load(
-    path: str | PathLike[str], part: str = "train", *, size: Any = None, channels: int | None = None
+    path: str | PathLike[str],
+    part: str = "train",
+    *,
+    size: Any = None,
+    channels: int | None = None,
+    progress: bool = False,
 ) -> Dataset:
     r"""Return what a file or a folder holds.
 
@@ -70,8 +75,8 @@ def load(
         on); one of the images files itself, its labels beside it; a folder of folders, one for each
         class, of images; ``.npz`` with ``x`` and ``y`` (or ``images`` and ``labels``, ``data`` and
         ``target``; or ``x_train``, ``y_train``, ``x_test``, ``y_test``); ``.csv`` or ``.tsv`` with
-        a series a line, the class first; ``.ts``; a folder with ``X_TRAIN.ts`` and ``X_TEST.ts``,
-        or as ``.tsv``, as the archives of series have them.
+        a series a line, the class first (a line of names above is left out); ``.ts``; a folder with
+        ``X_TRAIN.ts`` and ``X_TEST.ts``, or as ``.tsv``, as the archives of series have them.
     part : "train" or "test"
         Which, where there are both: in folders of IDX files, folders with the folders ``train`` and
         ``test`` (or ``val``), pairs of series, and ``.npz``. Else it is all that is there.
@@ -79,6 +84,8 @@ def load(
         What pictures in files are brought to; without it they must be of one size.
     channels : int, optional
         1 to read pictures in files as grey, 3 in colours; 2 and 4 have transparency as well.
+    progress : bool
+        Show a bar while pictures are read.
 
     Raises
     ------
@@ -105,8 +112,10 @@ def load(
         if pair := _pair(path):
             return load(pair[part != "train"])
         if part == "test" and (test := _test_folder(path)):
-            return _folder(test, size, channels)
-        return _folder(path / "train" if (path / "train").is_dir() else path, size, channels)
+            path = test
+        elif (path / "train").is_dir():
+            path = path / "train"
+        return _folder(path, size, channels, progress)
     kind = path.suffix.lower()
     if kind == ".npz":
         return _npz(path, part)
@@ -130,7 +139,9 @@ def has_test(path: str | PathLike[str]) -> bool:
         return any(f"{x}_test" in held for x, _ in KEYS)
 
 
-def inputs(path: str | PathLike[str], shape: Sequence[int]) -> tuple[list[str], Array]:
+def inputs(
+    path: str | PathLike[str], shape: Sequence[int], *, progress: bool = False
+) -> tuple[list[str], Array]:
     """Return what a file or a folder holds for a network to name, whether or not classes are given.
 
     Parameters
@@ -140,6 +151,8 @@ def inputs(path: str | PathLike[str], shape: Sequence[int]) -> tuple[list[str], 
         where classes may be missing: in ``.csv`` a line has the numbers alone.
     shape : tuple of int
         The network's ``input_shape``. Pictures are brought to its size and its channels.
+    progress : bool
+        Show a bar while pictures are read.
 
     Returns
     -------
@@ -159,7 +172,8 @@ def inputs(path: str | PathLike[str], shape: Sequence[int]) -> tuple[list[str], 
     if isinstance(found, list):
         if len(shape) != 3:
             raise ValueError(f"{path}: the network takes {shape}, and no pictures.")
-        return [str(p) for p in found], albums.gathered(found, shape[1:], shape[0])
+        x = albums.gathered(found, shape[1:], shape[0], progress=progress)
+        return [str(p) for p in found], x
     if found.shape[1:] != shape:
         raise ValueError(f"{path} holds samples of {found.shape[1:]}; the network takes {shape}.")
     return [f"{path}:{number}" for number in range(len(found))], found
@@ -378,14 +392,15 @@ def _test_folder(path: Path) -> Path | None:
     return next((path / name for name in TESTS if (path / name).is_dir()), None)
 
 
-def _folder(path: Path, size: Any, channels: int | None) -> Dataset:
+def _folder(path: Path, size: Any, channels: int | None, progress: bool) -> Dataset:
     folders = sorted(p for p in path.iterdir() if p.is_dir())
     held = {folder.name: albums.pictures_below(folder) for folder in folders}
     held = {name: files for name, files in held.items() if files and not name.startswith(".")}
     if not held:
         raise ValueError(f"{path} has no folders of images, one for each class.")
     try:
-        x = albums.gathered([file for files in held.values() for file in files], size, channels)
+        files = [file for files in held.values() for file in files]
+        x = albums.gathered(files, size, channels, progress=progress)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     y = np.repeat(np.arange(len(held)), [len(files) for files in held.values()])
@@ -397,12 +412,16 @@ def _folder(path: Path, size: Any, channels: int | None) -> Dataset:
 
 def _pair(path: Path) -> tuple[Path, Path] | None:
     """Return the files of series to train on and to test, as the archives of series name them."""
-    for kind in (".ts", ".tsv", ".csv", ".txt"):
+    pairs = []
+    for kind in (".ts", *TABLES):
         for train in sorted(path.glob(f"*_TRAIN{kind}")):
             test = train.with_name(f"{train.stem.removesuffix('_TRAIN')}_TEST{kind}")
             if test.exists():
-                return train, test
-    return None
+                pairs.append((train, test))
+    if len(pairs) > 1:
+        told = ", ".join(train.name for train, _ in pairs)
+        raise ValueError(f"{path} holds several pairs of series ({told}); name the file.")
+    return pairs[0] if pairs else None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -410,7 +429,17 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(_text(path).splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             mark = next((m for m in ("\t", ";", ",") if m in line), None)
-            yield number, [cell.strip() for cell in line.split(mark)]
+            cells = [cell.strip() for cell in line.split(mark)]
+            if number > 1 or any(map(_is_number, cells[1:])):  # else it names the columns
+                yield number, cells
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv(path: Path) -> Dataset:
@@ -479,7 +508,10 @@ def _stacked(path: Path, series: Sequence[tuple[int, list[list[str]]]]) -> Array
             with np.errstate(over="ignore"):
                 x[at] = [[float(cell) for cell in cells] for cells in dimensions]
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}.") from None
+            raise ValueError(
+                f"{path}, line {number}: {error}. A line is a class and then numbers in tables, "
+                "numbers and then a class in .ts files."
+            ) from None
     return _numbers_of(x, str(path))
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 
 def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
@@ -19,15 +26,18 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
     given = str(path)
     path = _regular(path)
     mode = path.stat().st_mode if path.exists() else None
-    unfinished = path.with_name(f".faltung.{os.urandom(4).hex()}.part")
+    unfinished = path.with_name(_unfinished(path, os.urandom(4).hex()))
     try:
-        with unfinished.open("xb") as file:
+        with _opened(unfinished) as file:
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))  # a private file stays private
             save(file)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+            if fcntl is not None:
+                unfinished.replace(path)  # while it is locked: nobody takes it for left behind
+        if fcntl is None:
+            unfinished.replace(path)  # an open file cannot be renamed on Windows
     except BaseException as error:
         unfinished.unlink(missing_ok=True)
         if (
@@ -41,6 +51,8 @@ def replace_whole(path: Path, save: Callable[[BinaryIO], None]) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise before long work where :func:`replace_whole` would do so after it.
+
+    What a process that was killed left unfinished of the same file is removed.
 
     Raises
     ------
@@ -56,12 +68,41 @@ def check_writable(path: Path) -> None:
     ValueError: /dev/null is no regular file; give the name of a file.
     """
     real = _regular(path)
-    tried = real.with_name(f".faltung.{os.urandom(4).hex()}.part")
+    tried = real.with_name(_unfinished(real, "tried"))
     try:
-        tried.open("xb").close()
-        tried.unlink()
+        tried.open("wb").close()
+        for left in real.parent.glob(_unfinished(real, "*")):
+            with suppress(FileNotFoundError), left.open("rb") as file:
+                if _lock(file):  # nobody writes it any more
+                    left.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _unfinished(path: Path, which: str) -> str:
+    """Return the name that a file has until it is whole."""
+    return f".faltung.{zlib.crc32(os.fsencode(path.name)):08x}.{which}.part"
+
+
+def _opened(unfinished: Path) -> BinaryIO:
+    """Return a new file that is locked; who looked between the two has taken the first ones."""
+    while True:
+        file = unfinished.open("xb")
+        _lock(file, wait=True)
+        if unfinished.exists():
+            return file
+        file.close()
+
+
+def _lock(file: BinaryIO, wait: bool = False) -> bool:
+    """Lock a file for as long as it is open, unless another process or thread has; say if so."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # not every file system has locks
+        return False
+    return True
 
 
 def _regular(path: Path) -> Path:

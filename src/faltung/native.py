@@ -14,7 +14,8 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -198,10 +199,16 @@ def _install_error_handler(loaded: Library) -> None:
 
 
 class _Threads(threading.local):
-    """Each thread's own lock: held by its pipeline call, and by a fork while there must be none."""
+    """Each thread's own lock: held by its pipeline call, and by a fork while there must be none.
+
+    A thread that is ``alone`` makes the calls of layers itself, without the others.
+    """
+
+    alone = False
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.workers: int | None = None
         with _shared.lock:
             _shared.locks.add(self.lock)
 
@@ -244,7 +251,22 @@ def get_workers() -> int:
     >>> faltung.get_workers() >= 1
     True
     """
-    return _shared.workers or _cpu_count()
+    return _threads.workers or _shared.workers or _cpu_count()
+
+
+@contextmanager
+def own_workers(n: int | None) -> Iterator[None]:
+    """Use so many threads for the calls of this thread, whatever the process has; None: as it has.
+
+    >>> with own_workers(3):
+    ...     get_workers()
+    3
+    """
+    before, _threads.workers = _threads.workers, None if n is None else check_workers(n)
+    try:
+        yield
+    finally:
+        _threads.workers = before
 
 
 def check_workers(n: Any) -> int:
@@ -303,6 +325,16 @@ if hasattr(os, "register_at_fork"):
 def unforked() -> Any:
     """Return what to hold, in a ``with``, while another library's threads must not be forked."""
     return _threads.lock
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have this thread make the calls of layers inside by itself."""
+    before, _threads.alone = _threads.alone, True
+    try:
+        yield
+    finally:
+        _threads.alone = before
 
 
 def _guarded(loaded: Library, call: Callable[[], int], threads: int) -> int:
@@ -433,8 +465,16 @@ class Shaped:
         self.function = loaded.function(family, variant)
         self.inputs = [contiguous_template(*each) for each in inputs]
         self.outputs = [contiguous_template(*each) for each in outputs]
-        self.numbers, self.serial = numbers, work < SERIAL_WORK
-        self.tasks = work // TASK_WORK
+        self.numbers, self.work = numbers, work
+
+    def tasks(self, threads: int, pool: int) -> int:
+        """Return into how many tasks to cut the work for so many threads, of a pool."""
+        if self.work < SERIAL_WORK or threads == 1:
+            return 1
+        # smaller tasks even out cores of unequal speed
+        return (
+            max(threads, min(8 * threads, self.work // TASK_WORK)) if threads >= pool else threads
+        )
 
     def on(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Bound:
         """Return the call on arrays of those dtypes and shapes."""
@@ -448,17 +488,20 @@ class Bound:
         self.shaped, self.arrays = shaped, (*inputs, *outputs)
         self.sources = pointers(inputs, shaped.inputs)
         self.targets = pointers(outputs, shaped.outputs)
+        self.threads: tuple[int, int] | None = None
+        self.arguments: tuple[Any, ...] = ()
 
     def __call__(self) -> None:
         """Run, on as many threads as calls use."""
-        shaped, threads = self.shaped, get_workers()
-        tasks = 1 if shaped.serial or threads == 1 else threads
+        shaped, threads = self.shaped, 1 if _threads.alone else get_workers()
         with _threads.lock:  # see _guarded
-            if tasks > 1:
+            if threads > _shared.pool:
                 _enough(shaped.loaded, threads)
-                if threads >= _shared.pool:  # smaller tasks even out cores of unequal speed
-                    tasks = max(tasks, min(8 * tasks, shaped.tasks))
-            code = shaped.function(*self.sources, *shaped.numbers, tasks, *self.targets)
+            if self.threads != (threads, _shared.pool):
+                self.threads = threads, _shared.pool
+                tasks = shaped.tasks(*self.threads)
+                self.arguments = (*self.sources, *shaped.numbers, tasks, *self.targets)
+            code = shaped.function(*self.arguments)
         if code:
             _fail(shaped.loaded, shaped.name, code)
 

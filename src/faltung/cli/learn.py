@@ -73,6 +73,11 @@ def learn_command(
     if output is not None and output.suffix.lower() != ".npy":
         raise click.UsageError(f"-o {output}: the taps are written as .npy; name such a file.")
     x, y = numbers(before), numbers(after)
+    if x.shape != y.shape:
+        raise click.ClickException(
+            f"{before} is {' x '.join(map(str, x.shape))} numbers and {after} "
+            f"{' x '.join(map(str, y.shape))}: give two of one size, in the same channels."
+        )
     shape = sides(size, x.ndim if before.lower().endswith(".npy") else 2)
     limits = None
     if y.dtype.kind in "iu":
@@ -81,7 +86,8 @@ def learn_command(
         unit(x), unit(y), shape, operation="convolve" if flip else "correlate", boundary=boundary,
         axes=tuple(range(len(shape))), ridge=ridge, method=method, limits=limits, workers=workers,
     )  # fmt: skip
-    click.echo(told(learnt))
+    reasons = [*(["black or white"] if limits else []), *([] if boundary else ["at the rim"])]
+    click.echo(told(learnt, " or ".join(reasons), output is not None))
     if output is not None:
         from faltung.image import replace_whole
 
@@ -130,15 +136,19 @@ def sides(text: str, most: int) -> tuple[int, ...]:
     return found
 
 
-def told(learnt: Learnt) -> str:
-    """Return the report."""
+def told(learnt: Learnt, reasons: str, kept: bool) -> str:
+    """Return the report, with the reasons for which samples may be left out."""
     kernel, error = learnt.kernel, learnt.standard_error
     rows = kernel.reshape(-1, kernel.shape[-1])
     lines = []
     if kernel.size <= SHOWN and kernel.dtype.kind == "f":
         lines += ["  ".join(f"{tap:11.6g}" for tap in row) for row in rows] + [""]
-    out = f", {learnt.left_out:,} left out" if learnt.left_out else ""
+    elif not kept:
+        lines.append(f"{'x'.join(map(str, kernel.shape))} taps: -o taps.npy writes them")
+    out = f", {learnt.left_out:,} left out ({reasons})" if learnt.left_out else ""
     lines.append(f"from {learnt.samples:,} samples{out}")
+    if not learnt.converged:
+        lines.append(f"not converged after {learnt.iterations} iterations")
     lines.append(f"residual {learnt.residual:.3g} of the result; standard deviation "
                  f"{learnt.noise:.3g}")  # fmt: skip
     if error is not None:

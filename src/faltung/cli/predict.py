@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from faltung.data import Dataset
     from faltung.nn import Graph
 
+ONE_SIZE = {
+    "give one for all of them, such as size=64": "resize them, or train with --size, which does it"
+}
 PLACES = 4  # of probabilities
 SHOWN = 10  # classes in an error
 workers_option = click.option(
@@ -25,6 +29,11 @@ workers_option = click.option(
 model_argument = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+
+
+def seen(quiet: bool = False) -> bool:
+    """Return whether somebody sees a bar on standard output."""
+    return not quiet and sys.stdout is not None and sys.stdout.isatty()
 
 
 def limited(workers: int | None) -> Any:
@@ -52,8 +61,10 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     from faltung.nn.evaluation import confusion
 
     network = nn.load(model)
-    with speaking({}):
-        found = load(data, "test" if has_test(data) else "train", **reading(network))
+    with speaking(ONE_SIZE):
+        found = load(
+            data, "test" if has_test(data) else "train", progress=seen(), **reading(network)
+        )
     names = nn.classes(network)
     numbers = {name: number for number, name in enumerate(names)}
     unknown = [name for name in found.classes if name not in numbers]
@@ -80,16 +91,23 @@ def reading(network: Graph) -> dict[str, Any]:
 
 def unseen(network: Graph, found: Dataset) -> tuple[Any, str]:
     """Return which samples the network was not trained on, and words on that."""
+    from faltung.checking import number, whole
     from faltung.nn.training import digest, held_out
 
-    trained = json.loads(network.notes.get("trained", "{}"))
-    if trained.get("digest") != digest(found.x):
+    try:
+        trained = json.loads(network.notes["trained"])
+        known, part, seed = (trained[name] for name in ("digest", "validation", "seed"))
+        if known != digest(found.x):
+            return slice(None), ""
+        if part:
+            _, held = held_out(
+                len(found.y), number("validation", part), whole("seed", seed, 0), found.y
+            )
+            return held, f", held out of the {len(found.y)} that it was trained on"
+    except (KeyError, ValueError, TypeError, RecursionError):  # a file may say anything
         return slice(None), ""
-    if not trained["validation"]:
-        say("MODEL was trained on all of DATA: it knows them by heart.", "warning", "yellow")
-        return slice(None), ""
-    _, held = held_out(len(found.y), trained["validation"], trained["seed"])
-    return held, f", held out of the {len(found.y)} that it was trained on"
+    say("MODEL was trained on all of DATA: it knows them by heart.", "warning", "yellow")
+    return slice(None), ""
 
 
 def printed(table: Any, classes: list[str], which: str = "") -> str:
@@ -149,7 +167,7 @@ def predict_command(
     failed = 0
     for file in files:
         try:
-            found, x = inputs(file, network.input_shape)
+            found, x = inputs(file, network.input_shape, progress=seen())
             with limited(workers):
                 shares = nn.probabilities(network, x)
         except (ValueError, TypeError, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faltung.cli.common import Interrupted, printable, say, speaking
-from faltung.cli.predict import limited, workers_option
+from faltung.cli.predict import limited, seen, workers_option
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
@@ -115,13 +115,15 @@ def train_command(
     from faltung.nn.optimisers import SCHEDULES
     from faltung.nn.training import digest
 
-    checkpoint = output.with_name(output.name + ".checkpoint")
+    checkpoint = output.parent / f"{output.name}.checkpoint"
     prepared(output, checkpoint, resume)
     changed = changes(augment)
     with speaking(WORDS):
         kind: Any = nn.Adam if optimiser == "adam" else nn.SGD
         descent = kind(RATES[optimiser] if rate is None else rate, decay=decay)
-        found = reading.load(data, size=sides(size), channels=1 if grey else None)
+        found = reading.load(
+            data, size=sides(size), channels=1 if grey else None, progress=seen(quiet)
+        )
     if len(found.classes) < 2:
         raise click.ClickException(
             f"{data} has one class, {found.classes[0]!r}; two are the least."
@@ -141,13 +143,14 @@ def train_command(
             network, optimiser=descent, schedule=SCHEDULES[schedule](), epochs=epochs, batch=batch,
             seed=seed, smoothing=smoothing, class_weights="balanced" if balanced else None,
             augment=changed, patience=patience, checkpoint=checkpoint, every=every,
-            progress=not quiet and sys.stdout is not None and sys.stdout.isatty(),
+            progress=seen(quiet),
             told=lambda epoch: click.echo(str(epoch)),
         )  # fmt: skip
     click.echo(
         f"{len(found.y):,} of {network.input_shape}, {len(found.classes)} classes; "
         f"{network.count():,} parameters; {epochs} epochs in batches of {batch}"
     )
+    output.parent.mkdir(parents=True, exist_ok=True)
     with limited(workers), speaking(WORDS):
         try:
             history = trainer.fit(found.x, found.y, validation=validation or None, resume=resume)
@@ -156,7 +159,13 @@ def train_command(
         except KeyboardInterrupt:
             kept = "--resume goes on from the checkpoint" if checkpoint.exists() else "nothing kept"
             raise Interrupted(f"interrupted; {kept}.") from None
-    nn.save(network, output)
+    try:
+        nn.save(network, output, classes=found.classes)
+    except OSError as error:
+        raise click.ClickException(
+            f"{output}: cannot be written ({error.strerror or error})"
+            + ("; --resume writes it when there is room." if checkpoint.exists() else ".")
+        ) from None
     checkpoint.unlink(missing_ok=True)
     if patience is not None:
         best = min(history, key=lambda epoch: epoch.validation_loss).number
@@ -174,8 +183,8 @@ def prepared(output: Path, checkpoint: Path, resume: bool) -> None:
         raise click.UsageError("-o -: a model is a file, not a stream; give it a name.")
     if output.is_dir():
         raise click.UsageError(f"-o {output}: this is a folder; name a file.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(output)
+    missing = [output, *(p for p in output.parents if not os.path.lexists(p))]
+    check_writable(missing[-1])  # folders are made when there is something to put there
     if output.exists():
         texts: dict[str, str] = {}
         with suppress(ValueError):
@@ -218,9 +227,7 @@ def built(model: str | None, found: Dataset, seed: int) -> Graph:
     made = makers[model or ("series" if len(shape) == 2 else "small")]()
     deviation = float(found.x.std(dtype="f8")) or 1.0
     first = nn.Standardise(float(found.x.mean(dtype="f8")), deviation)
-    network = nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
-    network.notes["classes"] = json.dumps(found.classes)
-    return network
+    return nn.Sequential([first, *(node.layer for node in made.nodes)], shape, seed)
 
 
 def changes(text: str | None) -> Augment | None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import number, whole
 from faltung.dtypes import Array
-from faltung.layers.memory import outermost
+from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import check_shape, floats
 from faltung.layers.recording import do
 
@@ -78,9 +79,8 @@ def elu_gradient(dy: Any, y: Any, alpha: float = 1.0) -> Array:
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ValueError(f"{name}={value!r} must be above 0: the gradient is read off the output.")
-    return value
+    """Return a number above 0: else the gradient could not be read off the output."""
+    return number(name, value, "a number above 0")
 
 
 def sigmoid(x: Any) -> Array:
@@ -115,20 +115,28 @@ def tanh_gradient(dy: Any, y: Any) -> Array:
     return np.asarray(dy * (1 - y * y))
 
 
+def _along(x: Any, axis: int) -> Array:
+    """Return an array that has samples along an axis, laid so that sums have the same bits."""
+    found: Array = floats("x", x)
+    if not -found.ndim <= axis < found.ndim or found.size == 0:
+        raise ValueError(f"x has shape {found.shape}; it must have samples along axis {axis}.")
+    return outermost(innermost(found))
+
+
 def softmax(x: Any, axis: int = 1) -> Array:
     """Return ``exp(x) / sum(exp(x))`` along an axis, without overflow.
 
     >>> softmax([[0.0, 0.0]]).tolist()
     [[0.5, 0.5]]
     """
-    x = floats("x", x)
+    x = _along(x, axis)
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
 
 
 def softmax_gradient(dy: Any, y: Any, axis: int = 1) -> Array:
     """Return the gradient of :func:`softmax` from its output, ``y * (dy - sum(dy * y))``."""
-    dy, y = _both(dy, y)
+    dy, y = (_along(a, axis) for a in _both(dy, y))
     return np.asarray(y * (dy - (dy * y).sum(axis=axis, keepdims=True)))
 
 
@@ -138,14 +146,14 @@ def log_softmax(x: Any, axis: int = 1) -> Array:
     >>> log_softmax([[1e9, 0.0]]).tolist()
     [[0.0, -1000000000.0]]
     """
-    x = floats("x", x)
+    x = _along(x, axis)
     x = x - x.max(axis=axis, keepdims=True)
     return np.asarray(x - np.log(np.exp(x).sum(axis=axis, keepdims=True)))
 
 
 def log_softmax_gradient(dy: Any, y: Any, axis: int = 1) -> Array:
     """Return the gradient of :func:`log_softmax` from its output."""
-    dy, y = _both(dy, y)
+    dy, y = (_along(a, axis) for a in _both(dy, y))
     return np.asarray(dy - np.exp(y) * dy.sum(axis=axis, keepdims=True))
 
 
@@ -182,8 +190,11 @@ def dropout(x: Any, rate: float, seed: int | Sequence[int]) -> tuple[Array, Arra
     (True, True)
     """
     x = floats("x", x)
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate={rate!r} must be from 0 to less than 1.")
+    rate = number("rate", rate, "from 0 to less than 1")
+    for each in seed if isinstance(seed, Sequence) and not isinstance(seed, str) else (seed,):
+        whole("seed", each, 0)
+    if x.ndim < 1:
+        raise ValueError(f"x has shape {x.shape}; it must be (images, ...).")
     drawn = np.random.default_rng(seed).random((*x.shape[1:], *x.shape[:1]), np.float32)
     factors = outermost((drawn >= np.float32(rate)) * x.dtype.type(1 / (1 - rate)))
     return x * factors, factors

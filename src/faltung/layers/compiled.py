@@ -39,11 +39,14 @@ ROW = 2048  # samples of a row, or about so, where rows may be cut anywhere
 PARTS = 8  # that the weights' outputs are cut into at most, and rows that threads share
 # What a sum costs in a tile of so many channels, and the tile's vectors, with 32 registers and 16
 TILES = {
-    512: {8: (1.15, 2), 6: (1.0, 4), 4: (1.05, 6), 2: (1.3, 8), 1: (2.0, 8)},
-    256: {6: (1.0, 2), 4: (1.05, 3), 8: (1.4, 1), 2: (1.4, 4), 1: (2.0, 8)},
-}
+    512: {
+        8: (1.08, (2, 1)), 6: (1.0, (4, 2, 1)), 4: (1.05, (6, 2, 1)), 2: (1.3, (8, 1)),
+        1: (2.0, (8, 1)),
+    },
+    256: {6: (1.0, (2, 1)), 4: (1.05, (3, 1)), 8: (1.4, (1,)), 2: (1.4, (4, 1)), 1: (2.0, (8, 1))},
+}  # fmt: skip
 RELU, GATE = 1, 2  # what becomes of sums: ``pipelines/products.py``
-CLIPPED = 4  # vectors of images from which on a position is a row of its own
+CLIPPED = {1: 4, 4: 2}  # vectors of images from which on a position is a row, by the channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +147,14 @@ def unclipped(offsets: Sequence[Sequence[int]], rows: Array, group: int, width: 
     return Places(taps, rows, spans, taps.size, group, width)
 
 
-def clips(problem: Conv, itemsize: int) -> bool:
+def clips(problem: Conv, itemsize: int, channels: int) -> bool:
     """Whether there are images enough to take each position for itself, without padding."""
     loaded = native.library()
     assert loaded is not None
     plain = all(name == "constant" for name in problem.boundary)
     vectors, rest = divmod(problem.images * itemsize, loaded.vector)
-    return plain and 1 <= len(problem.windows) <= 2 and rest == 0 and vectors >= CLIPPED
+    enough = vectors >= min(least for few, least in CLIPPED.items() if channels >= few)
+    return plain and 1 <= len(problem.windows) <= 2 and rest == 0 and enough
 
 
 def bare(problem: Conv) -> bool:
@@ -278,8 +282,9 @@ def tile(outputs: int, groups: int, vectors: int) -> int:
     tiles = TILES[8 * loaded.vector]
 
     def cost(channels: int) -> float:
-        each, wide = tiles[channels]
-        wide = wide if vectors >= wide else 1
+        each, widths = tiles[channels]
+        wide = next((w for w in widths if vectors >= w), 1)
+        each *= 1.1 if 1 < wide < widths[0] else 1.0
         spent = -(-outputs // channels) * channels * -(-vectors // wide) * wide
         return spent * each * (1 + (wide == 1) * 2 / channels)
 
@@ -305,8 +310,7 @@ def products(
     parts, tiles = groups, -(-outputs // groups // each)
     if groups == 1 and places.rows.size < PARTS:
         parts, tiles = tiles, 1  # threads share tiles where there are few rows
-    if bias is None:
-        bias = zeros(outputs, x.dtype)
+    bias = zeros(outputs, x.dtype) if bias is None else straight(bias)
     width = max(places.width, vector(x.dtype))
     out = fresh((parts, tiles, each, places.rows.size, width), x.dtype)
     channels = outputs // groups if groups > 1 else tiles * each
@@ -340,7 +344,8 @@ def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> A
     y = shortcut(problem, x, k, False, bias, relu)
     if y is not None:
         return y
-    if clips(problem, x.itemsize) and not bare(problem):
+    each = problem.outputs // problem.groups
+    if clips(problem, x.itemsize, each) and not bare(problem):
         places, laid = clipped_places(problem), innermost(x)
     else:
         places = forward_places(problem)
@@ -437,7 +442,8 @@ def input_gradient(problem: Conv, dy: Array, k: Array, gate: Array | None = None
     if dx is not None:
         return dx if gate is None else gated(dx, gate)
     unpadded = all(w.taps == 1 and w.stride == 1 for w in problem.windows)
-    plan = backward(problem, clips(problem, dy.itemsize) and not unpadded)
+    each = problem.channels // problem.groups
+    plan = backward(problem, clips(problem, dy.itemsize, each) and not unpadded)
     source = innermost(dy)
     slack = vector(dy.dtype)
     padding = ((0, 0), *plan.padding, (0, 0))
@@ -496,12 +502,13 @@ def weight_sums(places: Places, x: Array, dy: Array, groups: int) -> Array:
     ``dy`` is (outputs, rows, width), contiguous; the width is a whole number of vectors.
     """
     outputs, rows, width = dy.shape
-    each = max_divisor(rows, max(1, BLOCK // width))  # rows of a partial sum
     # one group's outputs are cut into parts that see the same input, for threads to share
     parts = max(
         d for d in range(1, PARTS + 1) if (groups == 1 and outputs % (4 * d) == 0) or d == 1
     )
     cut = groups * parts
+    # rows of a partial sum: as many as go well, if there are blocks for threads to share
+    each = max_divisor(rows, max(1, min(BLOCK // width, rows * cut // PARTS)))
     gradient_rows = np.arange(rows, dtype=np.int32) * width
     out = fresh((cut, rows // each, outputs // cut, places.taps.size), x.dtype)
     step = rows * width
@@ -559,21 +566,6 @@ def dense_places(images: int, channels: int) -> tuple[Places, Order]:
     spans = np.array([[0, images, 0, 1]], np.int32)
     order = Order(np.arange(images, dtype=np.int32), images, 0)
     return Places(taps, rows, spans, images, 0, channels), order
-
-
-# ---- the gradient of a bias --------------------------------------------------------------------
-
-
-def summed(x: Array) -> bool:
-    """Whether the pipelines sum channels: rows of whole vectors."""
-    return pipelined(x.dtype) and x.size > 0 and x.shape[1] % vector(x.dtype) == 0
-
-
-def channel_sums(x: Array, out: Array) -> None:
-    """Put the sum of each row of an array (channels, samples) into another."""
-    each = vector(x.dtype)
-    block = each * max_divisor(x.shape[1] // each, ROW // each)
-    run("training", [x.reshape(len(x), -1, block)], (), [out], x.size, "sums")
 
 
 @lru_cache(maxsize=1024)

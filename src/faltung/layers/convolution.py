@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import flag, whole
 from faltung.dtypes import Array
-from faltung.layers import compiled, reference
+from faltung.layers import compiled, reference, totals
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import (
     Boundary,
@@ -18,6 +19,8 @@ from faltung.layers.problem import (
     check_shape,
     conv_problem,
     floats,
+    images,
+    per_axis,
     transposed_shape,
 )
 from faltung.layers.recording import do, unrecorded
@@ -86,6 +89,7 @@ def conv(
     """
     x = floats("x", x)
     k = floats("k", k, x.dtype)
+    relu = flag("relu", relu)
     problem = conv_problem(x.shape, k.shape, stride, dilation, padding, boundary, groups)
     if bias is not None:
         bias = floats("bias", bias, x.dtype)
@@ -146,7 +150,8 @@ def conv_input_gradient(
     k = floats("k", k, dy.dtype)
     if k.ndim < 2 or dy.ndim != k.ndim:
         raise ValueError(f"a gradient {dy.shape} and kernels {k.shape} must have as many axes.")
-    x_shape = (dy.shape[0], k.shape[1] * groups, *space)
+    groups = whole("groups", groups, 1)
+    x_shape = (dy.shape[0], k.shape[1] * groups, *per_axis("space", space, k.ndim - 2, 1))
     problem = conv_problem(x_shape, k.shape, stride, dilation, padding, boundary, groups)
     check_shape("dy", dy, problem.y_shape)
     if gate is not None:
@@ -206,11 +211,12 @@ def conv_weight_gradient(
     """
     x = floats("x", x)
     dy = floats("dy", dy, x.dtype)
+    groups = whole("groups", groups, 1)
     if x.ndim < 2 or dy.ndim != x.ndim or x.shape[1] % groups:
         raise ValueError(
             f"an input {x.shape} and a gradient {dy.shape} do not fit, in {groups} groups."
         )
-    k_shape = (dy.shape[1], x.shape[1] // groups, *taps)
+    k_shape = (dy.shape[1], x.shape[1] // groups, *per_axis("taps", taps, x.ndim - 2, 1))
     problem = conv_problem(x.shape, k_shape, stride, dilation, padding, boundary, groups)
     check_shape("dy", dy, problem.y_shape)
     if compiled.supported(problem, x.dtype):
@@ -238,10 +244,10 @@ def bias_gradient(dy: Any) -> Array:
     >>> layers.bias_gradient(np.ones((2, 3, 5))).tolist()
     [10.0, 10.0, 10.0]
     """
-    dy = floats("dy", dy)
+    dy = images("dy", dy)
     laid, out = innermost(dy).reshape(dy.shape[1], -1), np.empty(dy.shape[1], dy.dtype)
-    if compiled.summed(laid):
-        compiled.channel_sums(laid, out)
+    if totals.summed(laid):
+        totals.channel_sums(laid, out)
     else:
         do(np.sum, laid, axis=1, out=out)
     return out
@@ -330,6 +336,7 @@ def dense(x: Any, w: Any, bias: Any = None, *, relu: bool = False) -> Array:
     [[3.5, 0.0]]
     """
     x, w = _dense_checked(x, w, "x")
+    relu = flag("relu", relu)
     y = w @ innermost(x)
     if bias is not None:
         bias = floats("bias", bias, x.dtype)
@@ -382,6 +389,8 @@ def flatten(x: Any) -> Array:
     (2, 75)
     """
     x = np.asarray(x)
+    if x.ndim < 1 or x.size == 0:
+        raise ValueError(f"x has shape {x.shape}; it must be (images, ...) and not empty.")
     turned = x.transpose(*range(1, x.ndim), 0)
     if turned.flags.c_contiguous:
         return outermost(turned.reshape(-1, x.shape[0]))

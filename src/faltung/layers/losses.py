@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import number
 from faltung.dtypes import Array
 from faltung.layers.activations import log_softmax
 from faltung.layers.memory import innermost, outermost
@@ -49,12 +50,11 @@ def cross_entropy(
     """
     logits = floats("logits", logits)
     labels = _labels(logits, labels)
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothing={smoothing!r} must be from 0 to 1.")
+    smoothing = number("smoothing", smoothing, "from 0 to 1")
     if weights is None and smoothing == 0 and logits.ndim == 2:
         return _of_one_class(logits, labels)
     classes, kind = logits.shape[1], logits.dtype
-    each = np.ones(classes) if weights is None else np.asarray(weights, np.float64)
+    each = np.ones(classes) if weights is None else floats("weights", weights, np.dtype("f8"))
     check_shape("weights", each, (classes,))
     total = float(each[labels].sum())
     if not ((each >= 0).all() and total > 0):

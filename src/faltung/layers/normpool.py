@@ -66,7 +66,7 @@ def batch_norm_max_pool(
     >>> y.tolist(), greatest.where.tolist()
     ([[[[2.5]]]], [[[[1]]]])
     """
-    x, gain, shift = norms.checked(x, gain, shift)
+    x, gain, shift = norms.checked(x, gain, shift, epsilon, relu)
     moments = norms.moments(x)
     if not _has_pipeline(x):
         y, _ = norms.batch_norm(x, gain, shift, epsilon=epsilon, relu=relu)
@@ -122,7 +122,7 @@ def batch_norm_max_pool_gradient(
     >>> dx.tolist(), dgain.tolist(), dshift.tolist()
     ([[[[0.0, 1.0], [0.0, -1.0]]]], [1.0], [1.0])
     """
-    x, gain, shift = norms.checked(x, gain, shift)
+    x, gain, shift = norms.checked(x, gain, shift, epsilon, relu)
     dy = floats("dy", dy, x.dtype)
     check_shape("dy", dy, greatest.where.shape)
     moments, best = greatest.moments, greatest.best

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from faltung import native
+from faltung.checking import flag, number
 from faltung.dtypes import Array
 from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
-from faltung.layers.problem import check_shape, floats
+from faltung.layers.problem import check_shape, floats, images
 
 BLOCK = 4096  # samples of a channel that one partial sum takes, or about so
 
@@ -74,7 +75,7 @@ def batch_norm(
     >>> y.tolist(), moments.mean.tolist(), moments.variance.tolist()
     ([[-1.0], [1.0]], [2.0], [1.0])
     """
-    x, gain, shift = checked(x, gain, shift)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
     found = moments(x)
     return _apply(x, gain, shift, found, epsilon, relu), found
 
@@ -108,8 +109,9 @@ def batch_norm_inference(
     >>> layers.batch_norm_inference([[6.0]], [1.0], [1.0], [2.0], [4.0], epsilon=0.0).tolist()
     [[3.0]]
     """
-    x, gain, shift = checked(x, gain, shift)
-    known = Moments(np.asarray(mean, np.float64), np.asarray(variance, np.float64), 0)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
+    wide = np.dtype(np.float64)
+    known = Moments(floats("mean", mean, wide), floats("variance", variance, wide), 0)
     for name, array in (("mean", known.mean), ("variance", known.variance)):
         check_shape(name, array, gain.shape)
     return _apply(x, gain, shift, known, epsilon, relu)
@@ -145,7 +147,7 @@ def batch_norm_gradient(
     ValueError
         Where the shapes do not fit.
     """
-    x, gain, shift = checked(x, gain, shift)
+    x, gain, shift = checked(x, gain, shift, epsilon, relu)
     dy = floats("dy", dy, x.dtype)
     check_shape("dy", dy, x.shape)
     kind = x.dtype
@@ -205,9 +207,7 @@ def moments(x: Any) -> Moments:
     -------
     Moments
     """
-    laid = rows(floats("x", x))
-    if laid.shape[1] == 0:
-        raise ValueError(f"a batch of shape {np.shape(x)} is empty: it has no moments.")
+    laid = rows(images("x", x))
     shape = _blocks(laid)
     blocks = laid.reshape(shape)
     if _has_pipeline(laid):
@@ -227,11 +227,13 @@ def moments(x: Any) -> Moments:
     return Moments(mean, np.maximum(total / laid.shape[1], 0), laid.shape[1])
 
 
-def checked(x: Any, gain: Any, shift: Any) -> tuple[Array, Array, Array]:
+def checked(
+    x: Any, gain: Any, shift: Any, epsilon: Any = 0.0, relu: Any = False
+) -> tuple[Array, Array, Array]:
     """Return batch, gain and shift as checked arrays."""
-    x = floats("x", x)
-    if x.ndim < 2:
-        raise ValueError(f"x is (images, channels, *space); got {x.shape}.")
+    x = images("x", x)
+    number("epsilon", epsilon, "a number, 0 or above")
+    flag("relu", relu)
     gain, shift = floats("gain", gain, x.dtype), floats("shift", shift, x.dtype)
     for name, array in (("gain", gain), ("shift", shift)):
         check_shape(name, array, x.shape[1:2])
@@ -341,7 +343,7 @@ def layer_norm(x: Any, gain: Any, shift: Any, *, epsilon: float = 1e-5) -> tuple
     >>> layers.layer_norm([[1.0, 3.0]], [1.0, 1.0], [0.0, 0.5], epsilon=0.0)[0].tolist()
     [[-1.0, 1.5]]
     """
-    x, gain, shift, axes = _layer_checked(x, gain, shift)
+    x, gain, shift, axes = _layer_checked(x, gain, shift, epsilon)
     mean = x.mean(axis=axes, keepdims=True, dtype=np.float64)
     about = x - mean.astype(x.dtype)
     variance = (about * about).mean(axis=axes, keepdims=True, dtype=np.float64)
@@ -367,9 +369,10 @@ def layer_norm_gradient(
     dx : array, as ``x``
     dgain, dshift : array, as ``gain``
     """
-    x, gain, _, axes = _layer_checked(x, gain, gain)
+    x, gain, _, axes = _layer_checked(x, gain, gain, epsilon)
     dy = floats("dy", dy, x.dtype)
     check_shape("dy", dy, x.shape)
+    dy = outermost(innermost(dy))
     rate = (1 / np.sqrt(moments.variance + epsilon)).astype(x.dtype)
     normal = (x - moments.mean.astype(x.dtype)) * rate
     outer = tuple(range(x.ndim - gain.ndim))
@@ -381,8 +384,11 @@ def layer_norm_gradient(
     return (wanted - level - normal * slope) * rate, dgain, dshift
 
 
-def _layer_checked(x: Any, gain: Any, shift: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
-    x = floats("x", x)
+def _layer_checked(
+    x: Any, gain: Any, shift: Any, epsilon: Any
+) -> tuple[Array, Array, Array, tuple[int, ...]]:
+    x = outermost(innermost(images("x", x)))  # the same sums whatever the layout
+    number("epsilon", epsilon, "a number, 0 or above")
     gain, shift = floats("gain", gain, x.dtype), floats("shift", shift, x.dtype)
     if not 1 <= gain.ndim < x.ndim or math.prod(gain.shape) == 0:
         raise ValueError(f"gain {gain.shape} must have the shape of the last axes of {x.shape}.")

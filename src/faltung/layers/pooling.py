@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import flag
 from faltung.dtypes import Array
 from faltung.layers import compiled, reference
 from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
@@ -20,7 +21,9 @@ from faltung.layers.problem import (
     check_shape,
     floats,
     frozen,
+    images,
     per_axis,
+    places,
     windows,
 )
 from faltung.layers.recording import do, unrecorded
@@ -30,6 +33,7 @@ from faltung.windows import Window, cells
 def _windows(
     space: Sequence[int], size: Any, stride: Any, dilation: Any, padding: Any, ceil: bool
 ) -> tuple[Window, ...]:
+    flag("ceil", ceil)
     return _windows_of(tuple(space), *map(frozen, (size, stride, dilation, padding)), ceil)
 
 
@@ -91,7 +95,7 @@ def max_pool(
     >>> y.tolist(), where.tolist()
     ([[[3.0, 3.0]]], [[[1, 0]]])
     """
-    x = floats("x", x)
+    x = images("x", x)
     found = _windows(x.shape[2:], size, stride, dilation, padding, ceil)
     if not _has_pipeline(x, found):
         unrecorded()
@@ -155,10 +159,12 @@ def max_pool_gradient(
     >>> layers.max_pool_gradient([[[5.0, 7.0]]], [[[1, 0]]], (4,), 2).tolist()
     [[[0.0, 5.0, 7.0, 0.0]]]
     """
-    dy, where = floats("dy", dy), np.asarray(where)
-    found = _windows(space, size, stride, dilation, padding, ceil)
+    dy = images("dy", dy)
+    found = _windows(
+        per_axis("space", space, dy.ndim - 2, 1), size, stride, dilation, padding, ceil
+    )
     check_shape("dy", dy, (*dy.shape[:2], *(w.count for w in found)))
-    check_shape("where", where, dy.shape)
+    where = places("where", where, dy.shape)
     if pooled is not None:
         pooled = floats("pooled", pooled, dy.dtype)
         check_shape("pooled", pooled, dy.shape)
@@ -172,16 +178,16 @@ def max_pool_gradient(
     laid = [innermost(array) for array in arrays]
     if any(before or after for before, after in around):
         laid = [_amid_zeros(array, ((0, 0), *around, (0, 0))) for array in laid]
-    images = dy.shape[0]
-    out = fresh((dy.shape[1], *space, images), dy.dtype)
+    count = dy.shape[0]
+    out = fresh((dy.shape[1], *(w.n for w in found), count), dy.dtype)
     across, down = _pair(found)
     numbers = (
         across.taps, down.taps, across.stride, down.stride,
         across.windows_of()[0], down.windows_of()[0], across.before, down.before,
         int(pooled is not None),
     )  # fmt: skip
-    source, *more = (_four(array, images) for array in laid)
-    _run(source, more, numbers, (_four(out, images),), "back")
+    source, *more = (_four(array, count) for array in laid)
+    _run(source, more, numbers, (_four(out, count),), "back")
     return outermost(out)
 
 
@@ -203,9 +209,9 @@ def _pair(found: Sequence[Window]) -> tuple[Window, Window]:
     return found[-1], found[0] if len(found) == 2 else Window(1, 1)
 
 
-def _four(x: Array, images: int) -> Array:
+def _four(x: Array, count: int) -> Array:
     """Return an array (channels, *space, images) with two axes of space."""
-    return x if x.ndim == 4 else x.reshape(x.shape[0], 1, -1, images)
+    return x if x.ndim == 4 else x.reshape(x.shape[0], 1, -1, count)
 
 
 def _run(
@@ -257,7 +263,7 @@ def average_pool(
     >>> layers.average_pool([[[1.0, 3.0, 5.0]]], 2, ceil=True).tolist()
     [[[2.0, 5.0]]]
     """
-    x = floats("x", x)
+    x = images("x", x)
     problem, box, shares = _box(x.shape, x.dtype, size, stride, padding, ceil, count_padding)
     if compiled.supported(problem, x.dtype):
         y = compiled.conv(problem, x, box, None, False)
@@ -298,8 +304,8 @@ def average_pool_gradient(
     >>> layers.average_pool_gradient([[[2.0, 4.0]]], (4,), 2).tolist()
     [[[1.0, 1.0, 2.0, 2.0]]]
     """
-    dy = floats("dy", dy)
-    shape = (*dy.shape[:2], *space)
+    dy = images("dy", dy)
+    shape = (*dy.shape[:2], *per_axis("space", space, dy.ndim - 2, 1))
     problem, box, shares = _box(shape, dy.dtype, size, stride, padding, ceil, count_padding)
     check_shape("dy", dy, problem.y_shape)
     parts = np.empty_like(dy)
@@ -320,9 +326,10 @@ def _box(
     count_padding: bool,
 ) -> tuple[Conv, Array, Array]:
     """Return the convolution with ones of each channel, its kernels, and the windows' shares."""
-    images, channels, *space = shape
+    count, channels, *space = shape
+    flag("count_padding", count_padding)
     found = _windows(space, size, stride, 1, padding, ceil)
-    problem = Conv(images, channels, channels, channels, found, ("constant",) * len(found))
+    problem = Conv(count, channels, channels, channels, found, ("constant",) * len(found))
     counts: Array = np.ones(())
     for window in found:
         counts = counts[..., None] * window.covered(count_padding)
@@ -346,7 +353,7 @@ def global_average_pool(x: Any) -> Array:
     >>> layers.global_average_pool([[[1.0, 3.0]]]).tolist()
     [[2.0]]
     """
-    x = floats("x", x)
+    x = images("x", x)
     laid = innermost(x).reshape(x.shape[1], -1, x.shape[0])
     return outermost(laid.sum(axis=1) / x.dtype.type(laid.shape[1]))
 
@@ -369,7 +376,10 @@ def global_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
     >>> layers.global_average_pool_gradient([[6.0]], (3,)).tolist()
     [[[2.0, 2.0, 2.0]]]
     """
-    dy = floats("dy", dy)
+    dy = images("dy", dy)
+    if dy.ndim != 2 or not isinstance(space, (list, tuple)):
+        raise ValueError(f"dy {dy.shape} must be (images, channels), and space {space} lengths.")
+    space = per_axis("space", space, len(space), 1)
     part = innermost(dy) / dy.dtype.type(math.prod(space))
     shape = (part.shape[0], *space, part.shape[1])
     laid = fresh(shape, dy.dtype)
@@ -412,7 +422,7 @@ def adaptive_average_pool(x: Any, counts: Ints) -> Array:
     >>> layers.adaptive_average_pool([[[1.0, 2.0, 4.0]]], 2).tolist()
     [[[1.5, 3.0]]]
     """
-    x = floats("x", x)
+    x = outermost(innermost(images("x", x)))  # the same sums whatever the layout
     each = per_axis("counts", counts, x.ndim - 2, 1)
     y = np.empty((x.shape[1], *each, x.shape[0]), x.dtype)
     out = outermost(y)
@@ -435,7 +445,8 @@ def adaptive_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
     -------
     array (images, channels, *space)
     """
-    dy = floats("dy", dy)
+    dy = images("dy", dy)
+    space = per_axis("space", space, dy.ndim - 2, 1)
     dx = outermost(np.zeros((dy.shape[1], *space, dy.shape[0]), dy.dtype))
     for index, place, sizes in _cells(space, dy.shape[2:]):
         part = dy[index] / dy.dtype.type(math.prod(sizes))
@@ -464,7 +475,7 @@ def adaptive_max_pool(x: Any, counts: Ints) -> tuple[Array, Array]:
     >>> layers.adaptive_max_pool([[[1.0, 2.0, 4.0]]], 2)[0].tolist()
     [[[2.0, 4.0]]]
     """
-    x = floats("x", x)
+    x = outermost(innermost(images("x", x)))  # the same sums whatever the layout
     each = per_axis("counts", counts, x.ndim - 2, 1)
     shape = (x.shape[1], *each, x.shape[0])
     y, where = outermost(np.empty(shape, x.dtype)), outermost(np.empty(shape, np.int32))
@@ -491,8 +502,9 @@ def adaptive_max_pool_gradient(dy: Any, where: Any, space: Sequence[int]) -> Arr
     -------
     array (images, channels, *space)
     """
-    dy, where = floats("dy", dy), np.asarray(where)
-    check_shape("where", where, dy.shape)
+    dy = images("dy", dy)
+    where = places("where", where, dy.shape)
+    space = per_axis("space", space, dy.ndim - 2, 1)
     dx = outermost(np.zeros((dy.shape[1], *space, dy.shape[0]), dy.dtype))
     for index, place, sizes in _cells(space, dy.shape[2:]):
         number = np.arange(math.prod(sizes)).reshape(sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from faltung.boundary import BOUNDARIES
+from faltung.checking import shown, whole
 from faltung.dtypes import Array
 from faltung.geometry import default_anchor
 from faltung.layers.recording import unrecorded
@@ -19,6 +20,7 @@ from faltung.windows import Window, transposed_length
 Ints = int | Sequence[int]
 Padding = Literal["same", "valid"] | int | Sequence[int] | Sequence[tuple[int, int]]
 Boundary = str | Sequence[str]
+MOST = 1 << 31  # no length, stride or padding is as long as this
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -72,7 +74,8 @@ class Conv:
 def floats(name: str, array: Any, dtype: np.dtype[Any] | None = None) -> Array:
     """Return an array of float32 or float64; float16 becomes float32, integers float64."""
     found = np.asarray(array)
-    if found.dtype in FLOATS and dtype in (None, found.dtype):
+    # a dtype is never compared with None, which NumPy takes for float64
+    if found.dtype in FLOATS and (dtype is None or dtype == found.dtype):
         return found
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {found.dtype}; layers take real numbers.")
@@ -82,13 +85,32 @@ def floats(name: str, array: Any, dtype: np.dtype[Any] | None = None) -> Array:
     return found.astype(wanted, copy=False)
 
 
+def images(name: str, array: Any) -> Array:
+    """Return an array (images, channels, *space) of float32 or float64, which is not empty."""
+    found = floats(name, array)
+    if found.ndim < 2 or found.size == 0:
+        raise ValueError(
+            f"{name} has shape {found.shape}; it must be (images, channels, *space) and not empty."
+        )
+    return found
+
+
+def places(name: str, array: Any, shape: tuple[int, ...]) -> Array:
+    """Return an array of ints of this shape."""
+    found = np.asarray(array)
+    check_shape(name, found, shape)
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {found.dtype}; it must be what the pooling gave.")
+    return found
+
+
 def per_axis(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     """Return one int per axis of space."""
-    values = (value,) * rank if np.ndim(value) == 0 else tuple(value)
+    values = tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else (value,) * rank
     known = all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values)
-    if not known or len(values) != rank or any(int(v) < least for v in values):
+    if not known or len(values) != rank or any(not least <= int(v) < MOST for v in values):
         raise ValueError(
-            f"{name}={value!r} must be an int of at least {least}, or one for each of the "
+            f"{name}={shown(value)} must be an int of at least {least}, or one for each of the "
             f"{rank} axes of space."
         )
     return tuple(int(v) for v in values)
@@ -108,7 +130,7 @@ def pads(padding: Any, taps: Sequence[int], dilation: Sequence[int]) -> list[tup
         before = [d * default_anchor(t) for t, d in zip(taps, dilation, strict=True)]
         reaches = [d * (t - 1) for t, d in zip(taps, dilation, strict=True)]
         return [(b, r - b) for b, r in zip(before, reaches, strict=True)]
-    if np.ndim(padding) == 2:
+    if isinstance(padding, (list, tuple, np.ndarray)) and any(map(np.ndim, padding)):
         ends = [per_axis("padding", pair, 2, 0) for pair in padding]
         if len(ends) != rank:
             raise ValueError(f"padding={padding!r} must have a pair for each of {rank} axes.")
@@ -118,10 +140,10 @@ def pads(padding: Any, taps: Sequence[int], dilation: Sequence[int]) -> list[tup
 
 def boundaries(boundary: Any, rank: int) -> tuple[str, ...]:
     """Return one boundary per axis of space."""
-    names = (boundary,) * rank if isinstance(boundary, str) else tuple(boundary)
+    names = tuple(boundary) if isinstance(boundary, (list, tuple)) else (boundary,) * rank
     if len(names) != rank or any(name not in BOUNDARIES for name in names):
         raise ValueError(
-            f"boundary={boundary!r} must be one of {', '.join(BOUNDARIES)}, "
+            f"boundary={shown(boundary)} must be one of {', '.join(BOUNDARIES)}, "
             f"or one for each of the {rank} axes of space."
         )
     return names
@@ -171,14 +193,15 @@ def conv_problem(
         Where they do not fit together; the message has the shapes.
     """
     arguments = (stride, dilation, padding, boundary)
+    groups = whole("groups", groups, 1)
     return _conv_problem(tuple(x_shape), tuple(k_shape), *map(frozen, arguments), groups)
 
 
 def frozen(value: Any) -> Any:
-    """Return lists as tuples, which can be looked up."""
-    if isinstance(value, (str, int)) or np.ndim(value) == 0:
-        return value
-    return tuple(map(frozen, value))
+    """Return lists as tuples, which can be looked up, and what cannot be as a text."""
+    if isinstance(value, (list, tuple, np.ndarray)) and np.shape(value):
+        return tuple(map(frozen, value))
+    return value if isinstance(value, Hashable) else shown(value)
 
 
 @lru_cache(maxsize=1024)
@@ -198,7 +221,7 @@ def _conv_problem(
         )
     images, channels, *space = x_shape
     outputs, each, *taps = k_shape
-    if groups < 1 or channels % groups or outputs % groups:
+    if channels % groups or outputs % groups:
         raise ValueError(
             f"groups={groups} must divide the {channels} channels of the input {x_shape} and the "
             f"{outputs} outputs of the kernels {k_shape}."
@@ -232,6 +255,7 @@ def transposed_shape(
     groups: int,
 ) -> tuple[int, ...]:
     """Return the shape of a transposed convolution's output."""
+    groups = whole("groups", groups, 1)
     rank = len(x_shape) - 2
     if rank < 0 or len(k_shape) != rank + 2 or x_shape[1] != k_shape[0]:
         raise ValueError(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from faltung.checking import flag, number, whole
 from faltung.dtypes import Array
-from faltung.nn.checking import flag, number, whole
 
 
 @dataclass(frozen=True)

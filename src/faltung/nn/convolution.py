@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import whole
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.problem import (
@@ -21,7 +22,6 @@ from faltung.layers.problem import (
 )
 from faltung.layers.problem import Conv as Problem
 from faltung.layers.recording import unrecorded
-from faltung.nn.checking import whole
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite
 from faltung.dtypes import Array
-from faltung.nn.checking import finite
 from faltung.nn.network import Graph
 
 
 def classes(network: Graph) -> list[str]:
     """Return the names of a network's outputs.
 
-    They are kept by ``faltung train``, as JSON in ``network.notes["classes"]``; without them they
-    are numbers.
+    ``nn.save(network, path, classes=names)`` and ``faltung train`` keep them; without, they are
+    numbers.
 
     Raises
     ------

@@ -14,7 +14,7 @@ VECTOR = 64  # bytes: the arrays are so many long, or twice, and so on
 
 
 class Flat:
-    """The parameters of layers as views of two arrays, and their gradients in two like them.
+    """The parameters of layers as views of two arrays, and their gradients for two like them.
 
     An optimiser takes them as two parameters: ``weights``, which have several axes and decay, and
     ``biases``. The layers' parameters keep their numbers.
@@ -29,8 +29,8 @@ class Flat:
 
     def __init__(self, layers: Sequence[Layer], dtype: np.dtype[np.generic]) -> None:
         self.parameters: dict[str, Array] = {}
-        self.gradients: dict[str, Array] = {}
-        self.slots: list[tuple[Layer, str, Array, Array]] = []
+        self.places: list[tuple[Layer, str, str, slice]] = []
+        self.views: list[Array] = []
         found = [(layer, key) for layer in layers for key in layer.parameters]
         for name, several in (("weights", True), ("biases", False)):
             places = [p for p in found if (p[0].parameters[p[1]].ndim > 1) == several]
@@ -38,27 +38,35 @@ class Flat:
             length += -length % (VECTOR // dtype.itemsize)
             shape = (1, length) if several else (length,)
             self.parameters[name] = np.zeros(shape, dtype)
-            self.gradients[name] = np.zeros(shape, dtype)
             used = 0
             for layer, key in places:
                 array = layer.parameters[key]
-                part = slice(used, used + array.size)
+                self.places.append((layer, key, name, slice(used, used + array.size)))
                 used += array.size
-                view, slot = (
-                    flat.reshape(-1)[part].reshape(array.shape)
-                    for flat in (self.parameters[name], self.gradients[name])
-                )
-                np.copyto(view, array)
-                layer.parameters[key] = view
-                self.slots.append((layer, key, view, slot))
+        self.views = self.parts(self.parameters)
+        for (layer, key, _, _), view in zip(self.places, self.views, strict=True):
+            np.copyto(view, layer.parameters[key])
+            layer.parameters[key] = view
+
+    def parts(self, flat: dict[str, Array]) -> list[Array]:
+        """Return each parameter's part of two arrays like these."""
+        return [
+            flat[name].reshape(-1)[place].reshape(layer.parameters[key].shape)
+            for layer, key, name, place in self.places
+        ]
+
+    def gradients(self) -> dict[str, Array]:
+        """Return arrays for all the gradients."""
+        return {name: np.zeros_like(array) for name, array in self.parameters.items()}
 
     def holds(self, layers: Sequence[Layer]) -> bool:
         """Whether the layers' parameters are these views."""
         count = sum(len(layer.parameters) for layer in layers)
-        views = ((layer.parameters.get(key), view) for layer, key, view, _ in self.slots)
-        return count == len(self.slots) and all(held is view for held, view in views)
+        held = (layer.parameters.get(key) for layer, key, _, _ in self.places)
+        whole = all(a is b for a, b in zip(held, self.views, strict=True))
+        return whole and count == len(self.views)
 
-    def gather(self) -> None:
+    def gather(self, gradients: dict[str, Array]) -> None:
         """Take the gradients that the layers have."""
-        for layer, key, _, slot in self.slots:
+        for (layer, key, _, _), slot in zip(self.places, self.parts(gradients), strict=True):
             do(np.copyto, slot, layer.gradients[key])

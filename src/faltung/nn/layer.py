@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faltung.checking import flag, number, whole
 from faltung.dtypes import Array
-from faltung.nn.checking import flag, number, whole
 from faltung.windows import Window
 
 Shape = tuple[int, ...]
@@ -85,7 +85,7 @@ class Layer:
         Set by a network where the relu behind is done in the same pass, and where the way back of
         the relu before is.
     rules : dict of str
-        Of options that are numbers, what these must be, as in :mod:`faltung.nn.checking`.
+        Of options that are numbers, what these must be, as in :mod:`faltung.checking`.
     fused : bool
         Set by a network where a batch norm pools, too, while training: of it and of the pooling.
     """
@@ -98,6 +98,7 @@ class Layer:
 
     def __init_subclass__(cls) -> None:
         KINDS[cls.__name__] = cls
+        cls.recordable = cls.__dict__.get("recordable", False)  # not of what it derives from
 
     def __post_init__(self) -> None:
         self.parameters: dict[str, Array] = {}

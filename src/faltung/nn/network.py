@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import whole
 from faltung.dtypes import Array
 from faltung.layers.memory import innermost, outermost
 from faltung.layers.recording import unrecorded
 from faltung.nn.activations import Join, ReLU
-from faltung.nn.checking import whole
 from faltung.nn.flat import Flat
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape
 from faltung.nn.norms import BatchNorm

@@ -9,6 +9,7 @@ import numpy as np
 
 from faltung import layers
 from faltung.dtypes import Array
+from faltung.layers.recording import do
 from faltung.nn.convolution import channels
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
@@ -129,13 +130,20 @@ class Standardise(Layer):
     mean: float = 0.0
     deviation: float = 1.0
 
+    recordable = True
+
     rules: ClassVar[dict[str, str]] = {"deviation": "a number above 0"}
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the standardised samples."""
         kind = x.dtype.type
-        return np.asarray((x - kind(self.mean)) * kind(1 / self.deviation))
+        y: Array = np.empty_like(x)
+        do(np.subtract, x, kind(self.mean), out=y)
+        do(np.multiply, y, kind(1 / self.deviation), out=y)
+        return y
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Return the gradient."""
-        return np.asarray(dy * dy.dtype.type(1 / self.deviation))
+        dx: Array = np.empty_like(dy)
+        do(np.multiply, dy, dy.dtype.type(1 / self.deviation), out=dx)
+        return dx

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from faltung.checking import flag, number
 from faltung.dtypes import Array
-from faltung.nn.checking import flag, number
 
 Arrays = dict[str, Array]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -126,14 +127,23 @@ def rebuilt(text: str) -> Graph:
     return network
 
 
-def save(network: Graph, path: str | PathLike[str]) -> None:
+def save(
+    network: Graph, path: str | PathLike[str], *, classes: Iterable[str] | None = None
+) -> None:
     """Write a network, with its parameters and running moments, to a safetensors file.
 
     Parameters
     ----------
     network : Graph
-        Its ``notes``, texts by name, are kept, too: the classes' names, say.
+        Its ``notes``, texts by name, are kept, too.
     path : path
+    classes : list of str, optional
+        The classes' names, which become a note; ``nn.classes`` and ``faltung predict`` give them.
+
+    Raises
+    ------
+    ValueError
+        Where there are not as many classes as outputs.
 
     Examples
     --------
@@ -148,6 +158,11 @@ def save(network: Graph, path: str | PathLike[str]) -> None:
     >>> bool((network.predict(x) == again.predict(x)).all())
     True
     """
+    if classes is not None:
+        names = [str(name) for name in classes]
+        if (len(names),) != network.output_shape:
+            raise ValueError(f"{len(names)} classes do not fit an output {network.output_shape}.")
+        network.notes["classes"] = json.dumps(names)
     texts = {"faltung.network": described(network)}
     texts |= {f"note.{name}": text for name, text in network.notes.items()}
     write(path, network.arrays(), texts)

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from faltung import layers
+from faltung.checking import finite, first_not_finite, number, shown, whole
 from faltung.dtypes import Array
 from faltung.files import check_writable
 from faltung.layers.memory import reusing
 from faltung.nn import saving
 from faltung.nn.augmentation import Augment
-from faltung.nn.checking import finite, first_not_finite, number, shown, whole
 from faltung.nn.layer import INFERENCE, Mode
 from faltung.nn.network import Graph
 from faltung.nn.optimisers import (
@@ -51,6 +51,7 @@ KINDS: tuple[tuple[str, Any, str], ...] = (
     ("schedule", (Constant, Cosine, OneCycle), "nn.Constant(), nn.Cosine() or nn.OneCycle()"),
     ("augment", (Augment, type(None)), "nn.Augment(...) or None"),
     ("checkpoint", (str, PathLike, type(None)), "a path or None"),
+    ("told", (Callable, type(None)), "a function or None"),
 )
 
 
@@ -169,6 +170,7 @@ class Trainer:
         if not self._classes and (self.smoothing or self.class_weights is not None):
             raise ValueError("smoothing and class_weights go with the cross entropy.")
         self._run, self._state, self._best = _Run(), {}, {}  # type: ignore[var-annotated]
+        self._steps: Steps | None = None
 
     # ---- the way -------------------------------------------------------------------------------
 
@@ -181,7 +183,8 @@ class Trainer:
         y : array
             Labels (images,) as integers from 0, or targets as the network's output.
         validation : pair of arrays, or float, optional
-            Images and labels that are not trained on, or the part of ``x`` that is left out.
+            Images and labels that are not trained on, or the part of ``x`` that is left out, of
+            each class alike.
         resume : bool
             Go on from the checkpoint, where there is one: to the bits that a training without a
             stop gives. The recipe and the data must be the same.
@@ -209,7 +212,7 @@ class Trainer:
         if self.checkpoint is not None:
             check_writable(Path(self.checkpoint))
         self.network.prepare()
-        self._run, self._state, self._best = _Run(), {}, {}
+        self._run, self._state, self._best, self._steps = _Run(), {}, {}, None
         key = "" if self.checkpoint is None else self._key(x, y)
         if resume and self.checkpoint is not None and Path(self.checkpoint).exists():
             self._restore(key)
@@ -219,14 +222,23 @@ class Trainer:
         self._saved = time.monotonic()
         quiet = np.errstate(over="ignore", invalid="ignore")  # the loss tells
         with reusing(), quiet, patient(self.checkpoint is not None) as interrupted:
-            while self._run.epoch < self.epochs and not self._stopped():
-                self._epoch(x, y, held, weights, key, interrupted)
+            try:
+                while self._run.epoch < self.epochs and not self._stopped():
+                    self._epoch(x, y, held, weights, key, interrupted)
+            finally:
+                self._leave()
             if self._best:
                 self.network.load(self._best)
             self._save(key)
         if interrupted():
             raise KeyboardInterrupt
         return list(self._run.history)
+
+    def _leave(self) -> None:
+        """Let go of what the steps hold."""
+        if self._steps is not None:
+            self._steps.close()
+        self._steps = None
 
     def _stopped(self) -> bool:
         return self.patience is not None and self._run.waited >= self.patience
@@ -241,14 +253,15 @@ class Trainer:
         batches = -(-len(x) // self.batch)
         last = max(1, self.epochs * batches - 1)
         images = min(self.batch, len(x))
-        steps = self._steps = Steps(self.network, images, self.optimiser, self._state)
+        if self._steps is None or self._steps.flat is not self.network.flat():
+            self._leave()
+            self._steps = Steps(self.network, images, self.optimiser, self._state)
         label = f"epoch {run.epoch + 1}/{self.epochs}"
         with Bar(label, batches, run.batch) if self.progress else nullcontext() as show:
             while run.batch < batches:
                 picked = order[run.batch * self.batch : (run.batch + 1) * self.batch]
                 factor = self.schedule.factor(run.steps / last)
-                batch = x[picked] if self.augment is not None else steps.batch(x, picked)
-                loss, hits = self._step(batch, y[picked], weights, factor)
+                loss, hits = self._step(x, y, picked, weights, factor)
                 run.loss += loss * len(picked)
                 run.hits += hits
                 run.batch += 1
@@ -285,34 +298,41 @@ class Trainer:
                 run.best, run.waited = loss_held, 0
                 self._best = {name: a.copy() for name, a in self.network.arrays().items()}
 
-    def _step(self, x: Array, y: Array, weights: Array | None, factor: float) -> tuple[float, int]:
+    def _step(
+        self, x: Array, y: Array, picked: Array, weights: Array | None, factor: float
+    ) -> tuple[float, int]:
         """Descend once; return the batch's loss and how many labels were hit."""
+        run, steps, labels = self._run, self._steps, y[picked]
+        assert steps is not None
+        plain = self._classes and weights is None and not self.smoothing and self.augment is None
+        told = steps.through(x, picked, labels) if plain else None
+        if told is None or not math.isfinite(told[0]):
+            told = self._apart(x[picked], labels, weights)
+        run.steps += 1
+        steps.descent.step(run.steps, factor)
+        return told
+
+    def _apart(self, x: Array, y: Array, weights: Array | None) -> tuple[float, int]:
+        """Take a batch there and back, with any loss; return that and the hits."""
         run, steps = self._run, self._steps
+        assert steps is not None
         if self.augment is not None:
             x = self.augment(x, (self.seed, CHANGE, run.steps))
         mode = Mode(True, (self.seed, DROP, run.steps))
         out = steps.forward(x, mode)
-        loss, hits, dy = self._loss(out, y, weights)
+        loss, dy = self._loss(out, y, weights)
         if not math.isfinite(loss):
             told = f"the loss is {loss} in epoch {run.epoch + 1}, step {run.steps + 1}"
             raise FloatingPointError(self._diagnosis(x, mode, told))
         steps.backward(dy)
-        run.steps += 1
-        steps.descent.step(run.steps, factor)
-        return loss, hits
+        return loss, self._hits(out, y)
 
-    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, int, Array]:
-        if self._classes and weights is None and not self.smoothing:
-            told = self._steps.cross_entropy(y)
-            if told is not None:
-                return told
+    def _loss(self, out: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
         if not self._classes:
-            loss, dy = layers.mean_squared_error(out, y)
-        elif weights is not None and not weights[y].sum() > 0:
-            loss, dy = 0.0, np.zeros_like(out)  # a batch of classes that do not count
-        else:
-            loss, dy = layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
-        return loss, self._hits(out, y), dy
+            return layers.mean_squared_error(out, y)
+        if weights is not None and not weights[y].sum() > 0:
+            return 0.0, np.zeros_like(out)  # a batch of classes that do not count
+        return layers.cross_entropy(out, y, weights=weights, smoothing=self.smoothing)
 
     def _hits(self, out: Array, y: Array) -> int:
         return int((out.argmax(axis=1) == y).sum()) if self._classes else 0
@@ -343,8 +363,8 @@ class Trainer:
 
     def _checked(self, x: Any, y: Any) -> tuple[Array, Array]:
         x, y = np.asarray(x), np.asarray(y)
-        self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is told
+            self.network.taken(x[:1] if x.ndim and len(x) else x)  # its errors name the shapes
             x = x.astype(self.network.dtype, copy=False)
         if y.shape[:1] != x.shape[:1]:
             raise ValueError(f"there are {len(x)} images, and labels or targets of {y.shape}.")
@@ -373,7 +393,7 @@ class Trainer:
         return x, y
 
     def _split(self, x: Array, y: Array, part: float) -> tuple[Array, Array, Any]:
-        kept, left = held_out(len(x), part, self.seed)
+        kept, left = held_out(len(x), part, self.seed, y if self._classes else None)
         return x[kept], y[kept], (x[left], y[left])
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -461,11 +481,18 @@ class Trainer:
             counts = (run.epoch, run.batch, run.steps, run.waited, run.hits)
             for count in counts:
                 whole("a count", count, 0)
+            if not (isinstance(run.loss, float) and isinstance(run.best, float)):
+                raise ValueError("its losses are no numbers")
             parts: dict[str, dict[str, Array]] = {"network": {}, "optimiser": {}, "best": {}}
             for name, array in arrays.items():
                 part, rest = name.split("/", 1)
                 parts[part][rest] = array
             self.network.load(parts["network"])
+            flat = self.network.flat().parameters
+            for name, array in parts["optimiser"].items():
+                _same_kind(name, array, flat[name.split(".")[0]])
+            for name, array in self.network.arrays().items() if parts["best"] else ():
+                _same_kind(name, parts["best"][name], array)
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.checkpoint} is damaged, or of another version: {error}. Remove it, or "
@@ -474,11 +501,17 @@ class Trainer:
         self._run, self._state, self._best = run, parts["optimiser"], parts["best"]
 
 
-def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
+def held_out(
+    count: int, part: float, seed: int, labels: Array | None = None
+) -> tuple[Array, Array]:
     """Return which images are trained on, and which are left out for validation.
 
-    >>> [len(which) for which in held_out(50, 0.2, seed=0)]
-    [40, 10]
+    Of each class the same part is left out, as far as its images can be divided.
+
+    >>> labels = np.repeat([0, 1], [40, 10])
+    >>> kept, left = held_out(50, 0.2, 0, labels)
+    >>> np.bincount(labels[kept]).tolist(), np.bincount(labels[left]).tolist()
+    ([32, 8], [8, 2])
     """
     left = round(count * part)
     if not (0 < part < 1 and 0 < left < count):
@@ -487,12 +520,23 @@ def held_out(count: int, part: float, seed: int) -> tuple[Array, Array]:
             "and 1, or a pair of images and labels."
         )
     order = np.random.default_rng((seed, SPLIT)).permutation(count)
+    if labels is not None:
+        drawn, sizes = labels[order], np.bincount(labels)
+        before = np.empty(count)  # of an image's class, as they are drawn
+        before[np.argsort(drawn, kind="stable")] = np.concatenate([np.arange(n) for n in sizes])
+        order = order[np.argsort((before + 0.5) / sizes[drawn], kind="stable")]
     return np.sort(order[left:]), np.sort(order[:left])
 
 
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures with the one NaN that equals itself in comparisons of values."""
     return {name: math.nan if value != value else value for name, value in figures.items()}
+
+
+def _same_kind(name: str, array: Array, wanted: Array) -> None:
+    """Raise ValueError unless an array of a checkpoint is like that of the network."""
+    if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+        raise ValueError(f"{name} is {array.shape} of {array.dtype}, not {wanted.shape}")
 
 
 def _last_bad(arrays: dict[str, Array]) -> str | None:

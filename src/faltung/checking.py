@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -49,11 +50,15 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
     Traceback (most recent call last):
     ValueError: epochs=2.5 must be an int, 1 or above.
     """
-    known = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
-    if not known or (least is not None and value < least):
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = None
+    truth = isinstance(value, (bool, np.bool_))
+    if found is None or truth or (least is not None and found < least):
         above = "" if least is None else f", {least} or above"
         raise ValueError(f"{name}={shown(value)} must be an int{above}.")
-    return int(value)
+    return found
 
 
 def flag(name: str, value: Any) -> bool:
