@@ -21,8 +21,8 @@ def shortcut(
     windows = problem.windows
     down, across = (w.reach - w.before if back else w.before for w in windows)
     rows, columns = (w.n if back else w.count for w in windows)
-    if back:  # the same sums, over the outputs of a channel and the taps from the last on
-        k = k[:, :, ::-1, ::-1]
-        k = k.transpose(1, 0, 2, 3) if winograds else k
-    way = winograd.correlated if winograds else depthwise.correlated
-    return way(x, k, (down, across), (rows, columns), bias, relu)
+    before, space = (down, across), (rows, columns)
+    if winograds:
+        return winograd.correlated(x, k, before, space, bias, relu, back)
+    k = k[:, :, ::-1, ::-1] if back else k
+    return depthwise.correlated(x, k, before, space, bias, relu)

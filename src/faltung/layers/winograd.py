@@ -164,33 +164,41 @@ def correlated(
     space: tuple[int, int],
     bias: Array | None = None,
     relu: bool = False,
+    turned: bool = False,
 ) -> Array | None:
     """Return a layer's output on ``space`` positions; None where it is not finite.
 
+    With ``turned`` kernels it is the way back, from outputs to inputs.
     Few images are cut into blocks, which are images of their own, each with the samples around it.
     """
     images, laid = x.shape[0], innermost(x)
+    weights, outputs = transformed(k, turned), k.shape[1 if turned else 0]
     sides, count = fold(images, space, lanes(), False)
     if sides == space:
-        y = tiled(laid, k, before, space, bias, relu)
+        y = tiled(laid, weights, outputs, before, space, bias, relu)
         return None if y is None else outermost(y)
     if 4 * len(laid) * math.prod(s + 2 for s in sides) * count * images > MOST:
         return None
     across = -(-space[1] // sides[1])
     blocks = cut(laid, before, sides, across, count, 2)
-    y = tiled(blocks, k, (0, 0), sides, bias, relu)
+    y = tiled(blocks, weights, outputs, (0, 0), sides, bias, relu)
     if y is None:
         return None
     return outermost(joined(y.reshape(*y.shape[:3], count, images), sides, across, space))
 
 
-def transformed(k: Array) -> Array:
-    """Return kernels (outputs, channels, 3, 3) as (36, tiles, channels, channels of a tile)."""
-    outputs, channels = k.shape[:2]
+def transformed(k: Array, turned: bool) -> Array:
+    """Return kernels (outputs, channels, 3, 3) as (36, tiles, channels, channels of a tile).
+
+    Those of the way back are ``turned``: outputs are channels, and the last tap is the first.
+    """
+    taps = k.reshape(*k.shape[:2], 9)
+    if turned:
+        taps = taps[:, :, ::-1].transpose(1, 0, 2)
+    outputs, channels = taps.shape[:2]
     tiles = -(-outputs // CHANNELS)
     apart = np.zeros((9, tiles, channels, CHANNELS), np.float32)
     whole = outputs // CHANNELS
-    taps = k.reshape(outputs, channels, 9)
     first = taps[: whole * CHANNELS].reshape(whole, CHANNELS, channels, 9)
     apart[:, :whole] = first.transpose(3, 0, 2, 1)
     rest = taps[whole * CHANNELS :].transpose(2, 1, 0)[:, None]
@@ -200,7 +208,8 @@ def transformed(k: Array) -> Array:
 
 def tiled(
     x: Array,
-    k: Array,
+    weights: Array,
+    outputs: int,
     before: tuple[int, int],
     space: tuple[int, int],
     bias: Array | None,
@@ -210,9 +219,8 @@ def tiled(
 
     What is not finite spreads over a whole tile: the plain sums have to tell where it belongs.
     """
-    weights = transformed(k)
     tiles = weights.shape[1]
-    inputs_first = x.size + weights.size < math.prod(space) * x.shape[-1] * k.shape[0]
+    inputs_first = x.size + weights.size < math.prod(space) * x.shape[-1] * outputs
     if inputs_first and not norm(x) * norm(weights) < TAME:
         return None
     offset = np.zeros(tiles * CHANNELS, np.float32)
@@ -221,8 +229,8 @@ def tiled(
     out = fresh((tiles, CHANNELS, *space, x.shape[-1]), np.float32)
     numbers = (before[1], before[0], int(relu))
     inputs = [x, weights, offset.reshape(tiles, CHANNELS)]
-    run("winograd", inputs, numbers, [out], 2 * out.size * k.shape[1], "layer")
-    sums = out.reshape(-1, *space, x.shape[-1])[: k.shape[0]]
+    run("winograd", inputs, numbers, [out], 2 * out.size * len(x), "layer")
+    sums = out.reshape(-1, *space, x.shape[-1])[:outputs]
     return sums if inputs_first or math.isfinite(norm(sums)) else None
 
 
@@ -232,6 +240,12 @@ def norm(x: Array) -> float:
 
 
 # ---- the gradient of the weights ---------------------------------------------------------------
+
+
+@lru_cache
+def back(blocks: int) -> Array:
+    """Return what adds blocks of sums, and transforms them to nine taps."""
+    return np.ascontiguousarray(np.tile(BOTH, (blocks, 1)).T)
 
 
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
@@ -261,6 +275,6 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
     if len(out) > FEW:
         out = out.sum(axis=0, dtype=np.float64).astype(np.float32)[None]
-    taps = np.tile(BOTH, (len(out), 1)).T @ out.reshape(len(out) * 36, -1)
+    taps = back(len(out)) @ out.reshape(len(out) * 36, -1)
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
     return dk if math.isfinite(norm(taps)) else None
