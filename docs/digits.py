@@ -20,7 +20,7 @@ def main() -> None:
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
-    x, y = digits.images[order, None].astype(np.float32), digits.target[order]
+    x, y = digits.images[order, None] / 16, digits.target[order]  # pixels from 0 to 1
     began = time.perf_counter()
     first = nn.Standardise(float(x.mean()), float(x.std()))
     blocks = nn.small_cnn((1, 8, 8), widths=(16, 32, 64))

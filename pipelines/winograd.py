@@ -120,19 +120,20 @@ def layer(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         buffer.dim(0).set_stride(1)
         for i in range(buffer.dimensions()):
             buffer.dim(i).set_min(0)
-    no, nv, ni, xo, xi, yo, yi, task = (
-        hl.Var(v) for v in ("no", "nv", "ni", "xo", "xi", "yo", "yi", "task")
+    no, nv, ni, xo, xi, yo, yi, task, lot = (
+        hl.Var(v) for v in ("no", "nv", "ni", "xo", "xi", "yo", "yi", "task", "lot")
     )
     shift, guard = hl.TailStrategy.ShiftInwards, hl.TailStrategy.GuardWithIf
     out.bound(oi, 0, CHANNELS)
     out.split(n, no, ni, many * vec, shift).split(ni, nv, ni, vec)
     out.split(x, xo, xi, SIDE, guard).split(y, yo, yi, SIDE, guard)
-    out.reorder(ni, xi, yi, nv, oi, ob, no, xo, yo)
-    per_task = hl.max(((result.dim(2).extent() + SIDE - 1) // SIDE + tasks - 1) // tasks, 1)
-    out.split(yo, task, yo, per_task, guard).parallel(task)
+    out.reorder(ni, xi, yi, nv, oi, ob, xo, no, yo).fuse(no, yo, lot)
+    lots = (result.dim(0).extent() + many * vec - 1) // (many * vec)
+    rows = (result.dim(2).extent() + SIDE - 1) // SIDE * lots
+    out.split(lot, task, lot, hl.max((rows + tasks - 1) // tasks, 1), guard).parallel(task)
     out.vectorize(ni).unroll(xi).unroll(yi)
 
-    spectrum.compute_at(out, no).split(n, nv, ni, vec).reorder(ni, a, b, nv, c)
+    spectrum.compute_at(out, xo).split(n, nv, ni, vec).reorder(ni, a, b, nv, c)
     spectrum.vectorize(ni).unroll(a).unroll(b).reorder_storage(n, c, a, b, tx, ty)
     down.compute_at(spectrum, nv).vectorize(n, vec).unroll(a).unroll(b)
     samples.compute_at(spectrum, nv).vectorize(n, vec).unroll(a).unroll(b)

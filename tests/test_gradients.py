@@ -8,6 +8,7 @@ from strategies import BOUNDARIES, geometries, numbers
 
 import faltung
 from faltung import adjoint, boundary, reference
+from faltung.layers.memory import pipelined
 
 OPERATIONS = ("convolve", "correlate")
 INEXACT = ("float32", "float64", "complex64", "complex128")
@@ -162,6 +163,7 @@ def test_folding_is_the_transpose_of_continuing(n, low, length, name):
 @pytest.mark.parametrize("seconds", [0, np.inf])  # sums of products, and transforms
 def test_large_kernels_go_both_ways(operation, options, dtype, seconds, monkeypatch):
     monkeypatch.setattr(adjoint, "SECONDS", seconds)
+    monkeypatch.setattr(adjoint, "COMPILED", seconds)
     ways = []
     for name in ("by_products", "by_transforms"):
         way = getattr(adjoint, name)
@@ -176,7 +178,9 @@ def test_large_kernels_go_both_ways(operation, options, dtype, seconds, monkeypa
     y, pullback = faltung.vjp(x, k, operation=operation, **options)
     dy = numbers(rng, y.shape, dtype)
     dk = pullback(dy, wrt="k")
-    assert ways == ["by_transforms" if seconds else "by_products"]
+    compiled = dtype == "float32" and pipelined(np.dtype(dtype))
+    sums = [] if compiled else ["by_products"]
+    assert ways == (["by_transforms"] if seconds else sums)
     for j in [(0, 0), (18, 22), (7, 11)]:
         impulse = np.zeros(k.shape, dtype)
         impulse[j] = 1
@@ -259,6 +263,40 @@ def test_little_memory_gives_the_same_gradients_or_says_what_it_takes():
         np.testing.assert_allclose(a, b, atol=1e-9)
     with pytest.raises(ValueError, match="max_memory"):
         faltung.vjp(x, k, max_memory=1)
+
+
+@pytest.mark.skipif(not pipelined(np.dtype("f4")), reason="no pipelines here")
+@settings(max_examples=60)
+@given(geometries(), st.sampled_from(["float32", "float64"]), st.booleans(), st.integers(0, 99))
+def test_the_sums_of_a_pipeline_are_those_of_products(geometry, dtype, broken, seed):
+    shape, taps, options = geometry
+    rng = np.random.default_rng(seed)
+    x, k = numbers(rng, shape, dtype), numbers(rng, taps, dtype)
+    y, pullback = faltung.vjp(x, k, **options)
+    dy = numbers(rng, y.shape, dtype)
+    if dy.size == 0:
+        return
+    if broken and x.size > 2:
+        x.flat[rng.choice(x.size, 2, replace=False)] = [np.nan, np.inf]
+    problem = pullback.problem
+    laid = adjoint.continued(problem, x, x.dtype)
+    call = adjoint.by_pipeline(problem, laid, dy, None)
+    assert (call is None) == (len(problem.axes) > adjoint.SPACE)
+    if call is not None:
+        with np.errstate(all="ignore"):
+            wanted = adjoint.by_products(problem, laid, dy)
+            found = adjoint.kernel_gradient(problem, x, dy)
+        wanted = np.flip(wanted) if problem.operation == "convolve" else wanted
+        most = np.abs(dy).sum() * np.abs(np.nan_to_num(x, posinf=0)).max()
+        np.testing.assert_allclose(found, wanted, atol=100 * eps_of(x) * most)
+
+
+def test_sums_of_very_many_images_are_not_left_to_one_after_the_other():
+    x = np.ones((70_000, 4), np.float32)
+    _, pullback = faltung.vjp(x, np.ones(2, np.float32), mode="valid")
+    dy = np.ones((70_000, 3), np.float32)
+    assert adjoint.by_pipeline(pullback.problem, x, dy, None) is None
+    assert pullback(dy, wrt="k").tolist() == [210_000, 210_000]
 
 
 def test_only_what_is_asked_for_comes_back():

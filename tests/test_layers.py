@@ -241,7 +241,7 @@ def test_the_bits_do_not_depend_on_threads(dtype):
     options = {"padding": 1, "stride": (1, 2)}
     dy = rng.standard_normal(layers.conv(x, k, **options).shape).astype(dtype)
 
-    wide, kernels = np.ones((12, 20, 26, 27), dtype), np.ones((14, 20, 3, 3), dtype)
+    wide, kernels = np.ones((12, 25, 26, 27), dtype), np.ones((24, 25, 3, 3), dtype)
     wide[:] = rng.standard_normal(wide.shape)
 
     def bits():
@@ -251,7 +251,7 @@ def test_the_bits_do_not_depend_on_threads(dtype):
         found = [
             layers.conv(x, k, **options),
             layers.conv(wide, kernels, padding=1),
-            layers.conv_weight_gradient(wide, wide[:, :14], (3, 3), padding=1),
+            layers.conv_weight_gradient(wide, wide[:, :24], (3, 3), padding=1),
             layers.conv_input_gradient(dy, k, x.shape[2:], **options),
             layers.conv_weight_gradient(x, dy, (3, 3), **options),
             pooled,
@@ -339,7 +339,7 @@ y = layers.conv(x, k, padding=1)
 dx = layers.conv_input_gradient(y, k, (8, 8), padding=1)
 dk = layers.conv_weight_gradient(x, y, (3, 3), padding=1)
 print(repr(float(np.vdot(x, dx))), repr(float(np.vdot(k, dk))), repr(float(np.vdot(y, y))))
-x, k = rng.standard_normal((9, 13, 16, 14)), rng.standard_normal((14, 13, 3, 3))
+x, k = rng.standard_normal((9, 25, 16, 14)), rng.standard_normal((24, 25, 3, 3))
 y, small = layers.conv(x, k, padding=1), [a.astype(np.float32) for a in (x, k)]
 dk = layers.conv_weight_gradient(x, y, (3, 3), padding=1)
 for got, wanted in (
@@ -361,9 +361,10 @@ WINOGRAD = [
     ((64, 12, 4, 4), (12, 12, 3, 3), 1),
     ((70, 16, 5, 3), (13, 16, 3, 3), 1),
     ((64, 20, 7, 10), (15, 20, 3, 3), ((2, 0), (0, 1))),
-    ((8, 16, 14, 15), (14, 16, 3, 3), 1),
-    ((3, 13, 30, 22), (12, 13, 3, 3), (2, 0)),
-    ((1, 12, 41, 29), (17, 12, 3, 3), ((0, 2), (1, 1))),
+    ((64, 25, 7, 6), (26, 25, 3, 3), 1),
+    ((8, 26, 14, 15), (24, 26, 3, 3), 1),
+    ((5, 24, 30, 22), (25, 24, 3, 3), (2, 0)),
+    ((4, 24, 21, 29), (27, 24, 3, 3), ((0, 2), (1, 1))),
 ]
 
 
@@ -393,7 +394,7 @@ def test_fewer_multiplications_stay_within_their_error(x_shape, k_shape, padding
     assert error <= winograd.ERROR * np.finfo(np.float32).eps * most
 
 
-@pytest.mark.parametrize("x_shape", [(64, 12, 7, 7), (8, 24, 14, 14)])
+@pytest.mark.parametrize("x_shape", [(64, 24, 7, 7), (8, 26, 14, 14)])
 def test_plain_sums_have_less_error(x_shape):
     from faltung.layers import reference
 
@@ -401,15 +402,15 @@ def test_plain_sums_have_less_error(x_shape):
         pytest.skip("there is no pipeline here")
     rng = np.random.default_rng(0)
     x = rng.standard_normal(x_shape).astype(np.float32)
-    k = rng.standard_normal((12, x_shape[1], 3, 3)).astype(np.float32)
+    k = rng.standard_normal((24, x_shape[1], 3, 3)).astype(np.float32)
     options = {"padding": 1}
     problem = conv_problem(x_shape, k.shape, **options)
     calls = (
         (lambda: layers.conv(x, k, **options), reference.conv, (x, k)),
         (
-            lambda: layers.conv_weight_gradient(x, x[:, :12], (3, 3), **options),
+            lambda: layers.conv_weight_gradient(x, x[:, :24], (3, 3), **options),
             reference.weight_gradient,
-            (x, x[:, :12]),
+            (x, x[:, :24]),
         ),
     )
     for call, definition, arrays in calls:
@@ -420,10 +421,10 @@ def test_plain_sums_have_less_error(x_shape):
 
 
 def test_a_gradient_that_is_not_finite_is_so_only_where_it_must():
-    x, dy = (np.ones((64, 12, 8, 8), np.float32) for _ in range(2))
+    x, dy = (np.ones((64, 24, 8, 8), np.float32) for _ in range(2))
     x[3, 1, 0, 0] = np.nan
     dk = layers.conv_weight_gradient(x, dy, (3, 3), padding=1)
-    assert np.isnan(dk).sum() == 12 * 4  # the first sample meets four of the nine taps
+    assert np.isnan(dk).sum() == 24 * 4  # the first sample meets four of the nine taps
     assert np.isnan(dk[:, 1, :2, :2]).all()
 
 

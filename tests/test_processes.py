@@ -256,3 +256,23 @@ def test_memory_kept_for_blocks_is_given_out_again_when_nothing_lies_in_it():
     second = native.address(again)
     del again
     assert native.address(kept.empty((3,), dtype, "use")) == second != place
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")
+def test_a_signal_whose_exception_is_dropped_ends_the_command_all_the_same():
+    """Code in C clears what a handler raises while it calls Python, as imports do."""
+    code = """
+import os, signal, time
+from faltung import cli
+def run():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except SystemExit:
+        time.sleep(20)
+    return 0
+cli.run, cli.AGAIN = run, 0.1
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=15)
+    assert done.returncode == 143, done.stderr
+    assert not done.stderr

@@ -18,11 +18,12 @@ and the gradients are convolutions again (Dumoulin and Visin, 2016, draw them fo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from faltung import native
 from faltung.blocked import Blocked
 from faltung.boundary import fold
 from faltung.dtypes import Array, DType
@@ -33,6 +34,8 @@ from faltung.problem import Options, Problem, build
 
 PIECE = 1 << 16  # outputs whose products with all taps are summed while they are in cache
 SECONDS = 1e-10  # per byte of an output and tap, of NumPy's sums of products
+COMPILED = 1.2e-11  # the same of a pipeline, on one processor
+SPACE = 3  # axes that pipelines take
 FEW = 32  # taps: that many sums cost less than any transform
 
 
@@ -130,9 +133,14 @@ def kernel_gradient(
     if dy.size == 0:
         return np.zeros(shape, dtype)
     laid = continued(problem, x, dtype)
+    call = by_pipeline(problem, laid, dy, workers)
+    rate = SECONDS if call is None else COMPILED / native.processors()
     sums = None
     if problem.taps.size > FEW:
-        sums = by_transforms(problem, laid, dy.astype(dtype, copy=False), workers, max_memory)
+        most = rate * dy.nbytes * problem.taps.size
+        sums = by_transforms(problem, laid, dy.astype(dtype, copy=False), workers, max_memory, most)
+    if sums is None and call is not None:
+        sums = call()
     if sums is None:
         sums = by_products(problem, laid, dy)
     if problem.operation == "convolve":
@@ -145,6 +153,38 @@ def continued(problem: Problem, x: Array, dtype: DType) -> Array:
     whole = blocks(problem.geometry, problem.boundary, whole=True)
     laying = Blocked(problem, whole, dtype, dtype)
     return laying.gather(laying.steps[0], x)
+
+
+def by_pipeline(
+    problem: Problem, laid: Array, dy: Array, workers: int | None
+) -> Callable[[], Array | None] | None:
+    """Return the call of a layer's pipeline that sums the products, where one takes them.
+
+    It is the gradient of the kernel of a layer with one channel, all batches being its images.
+    Images, and samples of a row, are summed one after the other, so that there may not be too many.
+    Where a sum is NaN or infinite the call gives None, since there it may be of too many taps.
+    """
+    from faltung.layers import compiled, plain_sums
+    from faltung.layers.problem import conv_problem
+
+    space, shape = len(problem.axes), problem.taps.shape
+    real = laid.dtype == dy.dtype and laid.dtype in (np.dtype("f4"), np.dtype("f8"))
+    if not real or not 0 < space <= SPACE:
+        return None
+    images = [np.moveaxis(a, problem.axes, range(-space, 0)) for a in (laid, dy)]
+    x, y = (a.reshape(-1, 1, *a.shape[a.ndim - space :]) for a in images)
+    if max(y.shape[0], y.shape[-1]) > PIECE:
+        return None
+    layer = conv_problem(x.shape, (1, 1, *shape), problem.stride, problem.dilation)
+    if not compiled.supported(layer, x.dtype):
+        return None
+
+    def call() -> Array | None:
+        with native.own_workers(workers), plain_sums(), np.errstate(all="ignore"):
+            sums = np.asarray(compiled.weight_gradient(layer, x, y)).reshape(shape)
+        return sums if np.isfinite(sums).all() else None
+
+    return call
 
 
 def by_products(problem: Problem, laid: Array, dy: Array) -> Array:
@@ -182,9 +222,14 @@ def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
 
 
 def by_transforms(
-    problem: Problem, laid: Array, dy: Array, workers: int | None, max_memory: int | None
+    problem: Problem,
+    laid: Array,
+    dy: Array,
+    workers: int | None,
+    max_memory: int | None,
+    most: float,
 ) -> Array | None:
-    """Correlate the continued input with ``dy`` by transforms; None where sums cost less."""
+    """Correlate the continued input with ``dy`` by transforms; None from so many seconds on."""
     axes = tuple(range(laid.ndim))
     stride, dilation = [1] * laid.ndim, [1] * laid.ndim
     for n, axis in zip(problem.axes, problem.geometry, strict=True):
@@ -198,7 +243,7 @@ def by_transforms(
         plan = choose(asked)  # not kept: no two calls have the same dy
     except ValueError:
         return None
-    if plan.cost(machine()).seconds > SECONDS * dy.nbytes * problem.taps.size:
+    if plan.cost(machine()).seconds > most:
         return None
     order = (*(n for n in axes if n not in problem.axes), *problem.axes)
     return np.conj(plan(laid, workers=workers).transpose(order).reshape(problem.taps.shape))

@@ -186,7 +186,7 @@ def vjp(
         As in :func:`convolve`, of the result. How each gradient is computed is chosen for it.
     max_memory : int, optional
         Scratch of the result's convolution, and of each that a gradient is made of, in bytes; the
-        input as it is continued beyond its ends comes to these.
+        input as it is continued beyond its ends, and copies of it, come to these.
     out : ndarray, optional
         Where to write the result; it must not overlap ``x``, which the pullback needs.
     conjugate : bool

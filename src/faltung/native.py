@@ -208,6 +208,7 @@ class _Threads(threading.local):
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.workers: int | None = None
         with _shared.lock:
             _shared.locks.add(self.lock)
 
@@ -250,7 +251,22 @@ def get_workers() -> int:
     >>> faltung.get_workers() >= 1
     True
     """
-    return _shared.workers or _cpu_count()
+    return _threads.workers or _shared.workers or _cpu_count()
+
+
+@contextmanager
+def own_workers(n: int | None) -> Iterator[None]:
+    """Use so many threads for the calls of this thread, whatever the process has; None: as it has.
+
+    >>> with own_workers(3):
+    ...     get_workers()
+    3
+    """
+    before, _threads.workers = _threads.workers, None if n is None else check_workers(n)
+    try:
+        yield
+    finally:
+        _threads.workers = before
 
 
 def check_workers(n: Any) -> int:

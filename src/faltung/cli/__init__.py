@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -31,6 +32,8 @@ from faltung.cli.smooth import smooth_command
 from faltung.cli.stream import stream_command
 from faltung.cli.sums import sum_command, ways_command
 from faltung.cli.train import train_command
+
+AGAIN = 1.0  # seconds until a process that was told to end is told once more
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -166,7 +169,14 @@ def main() -> None:
     """Run the command and end the process."""
 
     def terminated(*_arguments: object) -> None:
+        if hasattr(signal, "setitimer"):  # code in C may drop what is raised: then it is once more
+            signal.signal(signal.SIGALRM, terminated)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise SystemExit(143)  # unwinds, so that no unfinished file stays
+
+    def dropped(found: Any) -> None:
+        if not isinstance(found.exc_value, (SystemExit, KeyboardInterrupt)):
+            sys.__unraisablehook__(found)
 
     def warned(message: Warning | str, *_details: object, **_more: object) -> None:
         say(str(message), "warning", "yellow")
@@ -175,5 +185,6 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), terminated)
     warnings.showwarning = warned
+    sys.unraisablehook = dropped
     occupy()
     sys.exit(run())

@@ -74,8 +74,8 @@ def conv(
     -----
     Each sum is one over all taps, one after the other: within ``(t + 2) eps`` of its terms'
     absolute sum for ``t`` taps of all channels. 3x3 layers in float32 of stride and dilation 1,
-    with one group, zeros around, and 12 channels and outputs or more, are computed by Winograd's
-    algorithm instead, and so are the gradients of input and weights: see
+    with one group, zeros around, and 12 channels and outputs or more, or 24 of few images, are
+    computed by Winograd's algorithm instead, and so are the gradients of input and weights: see
     :data:`faltung.layers.winograd.ERROR`, and :func:`faltung.layers.plain_sums`, which turns that
     off. Results have the same bits for any thread count.
 

@@ -31,9 +31,12 @@ VECTORS = {64: 4, 32: 2}  # of a register tile, by the bytes of a register
 PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, likewise
 SIDE = 4  # outputs of a tile along an axis
 SAMPLES = 1 << 15  # of all channels, of a point, that one partial sum takes, or about so
-FEW = 8  # partial sums that float32 adds up
+MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
+FEW = 8  # partial sums that float32 adds up as it transforms them
 TAME = 1e60  # norm of an input, times that of its weights, below which all sums are finite
 LEAST = 12  # channels and outputs from which on the transforms pay
+MANY = 24  # and those of a gradient, or where images are cut into blocks
+IMAGES = 4  # from which on cutting them pays
 
 # What a row of three weights becomes: its polynomial at the points, over what the others need
 WEIGHTS = np.array(
@@ -83,10 +86,11 @@ def plain_sums() -> Iterator[None]:
         _plain.depth -= 1
 
 
-def supported(problem: Conv, x: Array) -> bool:
-    """Whether a layer is one of those that this pays for."""
+def supported(problem: Conv, x: Array, gradient: bool = False) -> bool:
+    """Whether a layer, or the gradient of its weights, is one of those that this pays for."""
     if _plain.depth or x.dtype != np.float32 or not native.variants("winograd"):
         return False
+    few = problem.images < lanes()
     return (
         len(problem.windows) == 2
         and all((w.taps, w.stride, w.dilation) == (3, 1, 1) for w in problem.windows)
@@ -94,7 +98,8 @@ def supported(problem: Conv, x: Array) -> bool:
         and problem.groups == 1
         and all(w.before <= w.reach for w in problem.windows)
         and problem.images * math.prod(tiles(min(w.n, w.count)) for w in problem.windows) >= lanes()
-        and min(problem.channels, problem.outputs) >= LEAST
+        and min(problem.channels, problem.outputs) >= (MANY if few or gradient else LEAST)
+        and problem.images >= IMAGES
     )
 
 
@@ -143,7 +148,9 @@ def fold(images: int, space: Sides, many: int, whole: bool) -> tuple[Sides, int]
         halo = (1 + 2 / (SIDE * rows)) * (1 + 2 / (SIDE * columns))
         return -(-cut // many) * many * rows * columns * (1 + 0.2 * halo)
 
-    best = min(itertools.product(range(1, down + 1), range(1, across + 1)), key=cost)
+    # of blocks that make as many, the smallest
+    heights, widths = ({-(-n // parts) for parts in range(1, n + 1)} for n in (down, across))
+    best = min(itertools.product(sorted(heights), sorted(widths)), key=cost)
     return (SIDE * best[0], SIDE * best[1]), count(best)
 
 
@@ -167,6 +174,8 @@ def correlated(
     if sides == space:
         y = tiled(laid, k, before, space, bias, relu)
         return None if y is None else outermost(y)
+    if 4 * len(laid) * math.prod(s + 2 for s in sides) * count * images > MOST:
+        return None
     across = -(-space[1] // sides[1])
     blocks = cut(laid, before, sides, across, count, 2)
     y = tiled(blocks, k, (0, 0), sides, bias, relu)
@@ -232,6 +241,8 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     source, slopes = innermost(x), innermost(dy)
     sides, count = fold(problem.images, (space[0], space[1]), wide, True)
     if sides != space:
+        if 4 * len(source) * math.prod(s + 2 for s in sides) * count * problem.images > MOST:
+            return None
         across = -(-space[1] // sides[1])
         source = cut(source, before, sides, across, count, 2)
         slopes = cut(slopes, (0, 0), sides, across, count, 0)
@@ -248,8 +259,8 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     numbers = (before[1], before[0], vectors, across, rows, lots)
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
-    kind = np.float64 if len(out) > FEW else np.float32
-    sums = out.sum(axis=0, dtype=kind).astype(np.float32, copy=False) if len(out) > 1 else out[0]
-    taps = BOTH.T @ sums.reshape(36, -1)
+    if len(out) > FEW:
+        out = out.sum(axis=0, dtype=np.float64).astype(np.float32)[None]
+    taps = np.tile(BOTH, (len(out), 1)).T @ out.reshape(len(out) * 36, -1)
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
     return dk if math.isfinite(norm(taps)) else None

@@ -51,6 +51,7 @@ KINDS: tuple[tuple[str, Any, str], ...] = (
     ("schedule", (Constant, Cosine, OneCycle), "nn.Constant(), nn.Cosine() or nn.OneCycle()"),
     ("augment", (Augment, type(None)), "nn.Augment(...) or None"),
     ("checkpoint", (str, PathLike, type(None)), "a path or None"),
+    ("told", (Callable, type(None)), "a function or None"),
 )
 
 
@@ -487,6 +488,11 @@ class Trainer:
                 part, rest = name.split("/", 1)
                 parts[part][rest] = array
             self.network.load(parts["network"])
+            flat = self.network.flat().parameters
+            for name, array in parts["optimiser"].items():
+                _same_kind(name, array, flat[name.split(".")[0]])
+            for name, array in self.network.arrays().items() if parts["best"] else ():
+                _same_kind(name, parts["best"][name], array)
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.checkpoint} is damaged, or of another version: {error}. Remove it, or "
@@ -525,6 +531,12 @@ def held_out(
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures with the one NaN that equals itself in comparisons of values."""
     return {name: math.nan if value != value else value for name, value in figures.items()}
+
+
+def _same_kind(name: str, array: Array, wanted: Array) -> None:
+    """Raise ValueError unless an array of a checkpoint is like that of the network."""
+    if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+        raise ValueError(f"{name} is {array.shape} of {array.dtype}, not {wanted.shape}")
 
 
 def _last_bad(arrays: dict[str, Array]) -> str | None:
