@@ -1,10 +1,12 @@
 """Trainings that go wrong: what is given, what appears on the way, files, disks, processes."""
 
 import contextlib
+import copy
 import hashlib
 import itertools
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -246,6 +248,42 @@ def test_nan_between_played_steps_names_the_layer(name):
 
     with pytest.raises(FloatingPointError, match=rf"end of epoch 1: it first appeared in {name}"):
         fit(net=net, told=spoil)
+
+
+COPIES = {
+    "deep": copy.deepcopy,
+    "pickled": lambda net: pickle.loads(pickle.dumps(net)),
+    "by hand": lambda net: replaced(plain(), net),
+}
+
+
+def replaced(net, other):
+    """Give a network that was trained the parameters of another, layer by layer."""
+    fit(net=net)
+    for node, source in zip(net.nodes, other.nodes, strict=True):
+        node.layer.parameters = {k: a.copy() for k, a in source.layer.parameters.items()}
+    return net
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_network_learns_and_the_first_one_does_not(name):
+    net = fit(net=plain())
+    copied, kept_, wanted = COPIES[name](net), digest(net), plain()
+    wanted.load({key: array.copy() for key, array in net.arrays().items()})
+    assert digest(fit(net=copied)) == digest(fit(net=wanted)) != kept_
+    assert digest(net) == kept_
+
+
+def test_what_is_done_with_a_network_between_epochs_changes_no_bit():
+    wanted = digest(fit(net=plain(), epochs=3))
+    for act in (
+        lambda net: net.predict(X), lambda net: net.forward(X[:7], nn.Mode(True)),
+        lambda net: fit(net=plain()), lambda net: net.load(dict(net.arrays())),
+        lambda net: net.backward(net.forward(X[:16], nn.Mode(True))),
+    ):  # fmt: skip
+        net = plain()
+        fit(net=net, epochs=3, told=lambda epoch, act=act, net=net: act(net))
+        assert digest(net) == wanted
 
 
 # ---- checkpoints -------------------------------------------------------------------------------

@@ -109,6 +109,11 @@ nn.save(net, sys.argv[2])
 """
 
 
+def written(path):
+    """Return when a file was last written."""
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+
+
 def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["tests", *sys.path])}
     ends = []
@@ -116,13 +121,13 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_bits(tmp_path):
         paths = [str(tmp_path / f"{name}.state"), str(tmp_path / name)]
         rng = np.random.default_rng(0)
         for _ in range(kills):
+            before = written(paths[0])
             child = subprocess.Popen([sys.executable, "-c", SCRIPT, *paths], env=environment)
-            deadline = time.monotonic() + 20
-            while not os.path.exists(paths[0]) and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(0.1 * rng.random())
+            while written(paths[0]) == before and child.poll() is None:
+                time.sleep(0.002)
+            time.sleep(0.02 * rng.random())  # of a second or so
             child.send_signal(signal.SIGKILL)
-            assert child.wait() == -signal.SIGKILL  # it was not done before
+            assert child.wait() == -signal.SIGKILL  # it trained, and was not done
         subprocess.run([sys.executable, "-c", SCRIPT, *paths], env=environment, check=True)
         ends.append(nn.load(paths[1]))
     assert same(*ends)

@@ -80,6 +80,8 @@ OPTIONS = [
     (("--augment", "shift=1,shift=2"), "there twice"), (("--augment", "shift=-1"), "0 or above"),
     (("--augment", "rotate=nan"), "rotate=nan must be"), (("--augment", "shift=99"), "12 x 12"),
     (("--workers", "0"), "--workers"), (("--model", "none"), "--model"),
+    (("--size", "0"), "give 64, or rows and columns"), (("--size", "8x"), "--size 8x: give 64"),
+    (("--size", "1000000"), "more than the"), (("--size", "2"), "does not fit"),
     (("--model", "alexnet"), "does not fit"), (("--model", "series"), "(channels, samples)"),
 ]  # fmt: skip
 
@@ -274,10 +276,27 @@ def test_models_that_do_not_fit_the_data(photos, tmp_path, model, refused):
     refused(train(tmp_path / "sizes", tmp_path / "new"), ("5x7", "12x12", "--size 64"))
     archive(tmp_path / "x.npz", x=RNG.random((3, 5, 5)), y=[0, 1, 0])
     refused(["predict", model, tmp_path / "x.npz"], ("x.npz", "(1, 5, 5)", "(1, 12, 12)"))
+    archive(tmp_path / "y.npz", x=RNG.random((3, 5, 5)), y=np.array(["a", "b", "a"]))
+    refused(["evaluate", model, tmp_path / "y.npz"], ("y.npz: x has shape (3, 1, 5, 5)", "conv1"))
     refused(["predict", tmp_path / "x.png", tmp_path / "x.png"], "no whole safetensors file")
     refused(["evaluate", tmp_path, photos], "is a directory")
     refused(["predict", model, tmp_path / "none.png"], "does not exist")
     refused(["evaluate", model, tmp_path / "none"], "does not exist")
+
+
+def test_tables_of_names(photos, tmp_path, model, refused, capsys):
+    command = ["predict", model, photos / "a"]
+    for output, match in (
+        (tmp_path / "none" / "x.csv", "No such file"), (tmp_path, "is a directory"),
+        (model.parent / ("x" * 300), "too long"),
+    ):  # fmt: skip
+        refused([*command, "-o", output], match)
+    assert run([str(a) for a in [*command, "-o", "-"]]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0] == "file,class,probability,a,b"
+    assert told.count("\n") == 7
+    assert run([str(a) for a in [*command, "-o", tmp_path / "x.csv"]]) == 0
+    assert (tmp_path / "x.csv").read_text() == told
 
 
 @pytest.mark.parametrize("notes", [

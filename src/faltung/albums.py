@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from faltung.dtypes import Array
+from faltung.machine import memory
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm"}
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
@@ -84,6 +86,13 @@ def gathered(
     wanted = sides(size)
     if channels not in (None, *CHANNELS):
         raise ValueError(f"channels={channels!r} must be 1, 2, 3 or 4.")
+    if wanted is not None:
+        needed = 4 * len(files) * math.prod(wanted)  # of grey ones
+        if needed > memory():
+            raise ValueError(
+                f"{len(files)} pictures of {wanted[0]}x{wanted[1]} take {needed:,} bytes, more "
+                f"than the {memory():,} of memory; give a smaller size."
+            )
     read = []
     with Bar("reading", len(files)) if progress else nullcontext() as show:
         for number, file in enumerate(files, 1):  # large ones are not kept

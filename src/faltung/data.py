@@ -9,13 +9,11 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,11 @@ import numpy as np
 
 from faltung import albums
 from faltung.dtypes import Array
+from faltung.machine import memory
 
 PARTS = {"train": "train", "test": "t10k"}  # as the files of MNIST are called
 IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 KEYS = (("x", "y"), ("images", "labels"), ("data", "target"))
-MOST = 1 << 34  # bytes of memory, where the system does not say how many there are
 TESTS = ("test", "val", "valid", "validation")  # folders of what is not trained on
 TABLES = (".csv", ".tsv", ".txt")
 EMPTY = "there are no images or series in it"
@@ -255,15 +253,6 @@ def _affordable(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
             "bytes of memory. Cut it into parts."
         )
     return size
-
-
-@cache
-def memory() -> int:
-    """Return how many bytes of memory this machine has, as far as it says."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on every system
-        return MOST
 
 
 def _beside(folder: Path, pattern: str) -> Path | None:

@@ -16,10 +16,11 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Machine", "calibrate", "keep", "load", "machine", "path", "use"]
+__all__ = ["Machine", "calibrate", "keep", "load", "machine", "memory", "path", "use"]
 
 KEPT = 32 << 20  # bytes of an array whose memory the process keeps for the next one (glibc)
 CACHE = 8 << 20  # bytes that a last-level cache holds for sure
@@ -295,3 +296,12 @@ def measure() -> Machine:
         found["cached"] = usual.cached / slower((1024, 1024), box, "sums")
         found["fused"] = usual.fused * slower((1400, 1400), k, "fused_fft")
     return Machine(**{**asdict(usual), **found})
+
+
+@cache
+def memory() -> int:
+    """Return how many bytes of memory this machine has, as far as it says."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 1 << 34

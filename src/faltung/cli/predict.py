@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ONE_SIZE = {
     "give one for all of them, such as size=64": "resize them, or train with --size, which does it"
 }
+TRUSTED = "; if the file is to be trusted, raise the limit with max_pixels (--max-pixels)"
 PLACES = 4  # of probabilities
 SHOWN = 10  # classes in an error
 workers_option = click.option(
@@ -61,7 +63,7 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     from faltung.nn.evaluation import confusion
 
     network = nn.load(model)
-    with speaking(ONE_SIZE):
+    with speaking({**ONE_SIZE, TRUSTED: "; make it smaller"}):
         found = load(
             data, "test" if has_test(data) else "train", progress=seen(), **reading(network)
         )
@@ -76,9 +78,18 @@ def evaluate_command(model: Path, data: Path, workers: int | None) -> None:
     kept, which = unseen(network, found)
     x = found.x[kept]
     y = np.array([numbers[name] for name in found.classes])[found.y[kept]]
-    with limited(workers):
+    with limited(workers), naming_data(data):
         table = confusion(nn.probabilities(network, x).argmax(axis=1), y, len(names))
     click.echo(printed(table, names, which))
+
+
+@contextmanager
+def naming_data(data: Path) -> Iterator[None]:
+    """Let an error say of which data it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.ClickException(f"{data}: {error}") from None
 
 
 def reading(network: Graph) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def printed(table: Any, classes: list[str], which: str = "") -> str:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o", "--output", metavar="OUT.csv", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a table with the probability of every class.",
+    help="Write a table with the probability of every class; - for stdout.",
 )  # fmt: skip
 @workers_option
 def predict_command(
@@ -159,7 +170,10 @@ def predict_command(
     """
     from faltung import nn
     from faltung.data import inputs
+    from faltung.files import check_writable
 
+    if output is not None and str(output) != "-":
+        check_writable(output)
     network = nn.load(model)
     names = nn.classes(network)
     rows: list[list[str]] = []
@@ -171,7 +185,8 @@ def predict_command(
             with limited(workers):
                 shares = nn.probabilities(network, x)
         except (ValueError, TypeError, OSError) as error:
-            told = str(error) if str(file) in str(error) else f"{file}: {error}"
+            told = str(error).replace(TRUSTED, "; make it smaller")
+            told = told if str(file) in told else f"{file}: {told}"
             if len(files) == 1:
                 raise click.ClickException(told) from None
             failed = fail(told, 1)
@@ -188,8 +203,11 @@ def predict_command(
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["file", "class", "probability", *names])
         table.writerows(rows)
-        write_text(output, text.getvalue())
-        click.echo(printable(str(output)))
+        if str(output) == "-":
+            click.echo(text.getvalue(), nl=False)
+        else:
+            write_text(output, text.getvalue())
+            click.echo(printable(str(output)))
     if "size" not in network.notes:
         tell_sizes(read, network.input_shape)
     return failed

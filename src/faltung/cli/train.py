@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faltung.cli.common import Interrupted, printable, say, speaking
-from faltung.cli.predict import limited, seen, workers_option
+from faltung.cli.predict import TRUSTED, limited, seen, workers_option
 
 if TYPE_CHECKING:
     from faltung.data import Dataset
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MODELS = ("lenet5", "lenet5-1998", "small", "series", "alexnet")
 CHANGES = {"shift": int, "flip": bool, "rotate": float, "scale": float, "cutout": int}
 PAIR = "give a part between 0 and 1, or a pair of images and labels"
-WORDS = {PAIR: "give a part between 0 and 1, or 0 for none"}
+WORDS = {PAIR: "give a part between 0 and 1, or 0 for none", TRUSTED: "; make it smaller"}
 RATES = {"adam": 3e-3, "sgd": 0.05}
 BATCHES, STEPS = 16, 300  # at least so many batches an epoch, and so many in all, by default
 
@@ -207,6 +207,8 @@ def sides(text: str | None) -> tuple[int, int] | None:
         return None
     try:
         found = tuple(int(n) for n in text.lower().split("x"))
+        if min(found) < 1:
+            raise ValueError
         return {1: (found[0], found[0]), 2: found}[len(found)]  # type: ignore[return-value]
     except (ValueError, KeyError):
         raise click.UsageError(f"--size {text}: give 64, or rows and columns as 48x64.") from None

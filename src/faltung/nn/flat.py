@@ -60,11 +60,14 @@ class Flat:
         return {name: np.zeros_like(array) for name, array in self.parameters.items()}
 
     def holds(self, layers: Sequence[Layer]) -> bool:
-        """Whether the layers' parameters are these views."""
-        count = sum(len(layer.parameters) for layer in layers)
-        held = (layer.parameters.get(key) for layer, key, _, _ in self.places)
-        whole = all(a is b for a, b in zip(held, self.views, strict=True))
-        return whole and count == len(self.views)
+        """Whether the layers' parameters are these views, which copies of a network are not."""
+        if sum(len(layer.parameters) for layer in layers) != len(self.views):
+            return False
+        return all(
+            layer.parameters.get(key) is view
+            and np.may_share_memory(view, self.parameters[name])  # a copied view has memory its own
+            for (layer, key, name, _), view in zip(self.places, self.views, strict=True)
+        )
 
     def gather(self, gradients: dict[str, Array]) -> None:
         """Take the gradients that the layers have."""

@@ -187,7 +187,8 @@ class Trainer:
             each class alike.
         resume : bool
             Go on from the checkpoint, where there is one: to the bits that a training without a
-            stop gives. The recipe and the data must be the same.
+            stop gives, on processors of one level (AVX-512, AVX2). The recipe and the data must be
+            the same.
 
         Raises
         ------
