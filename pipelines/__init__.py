@@ -16,6 +16,7 @@ def families() -> dict[str, ModuleType]:
         interpolate,
         normpool,
         norms,
+        pointwise,
         pooling,
         products,
         separable,
@@ -28,6 +29,7 @@ def families() -> dict[str, ModuleType]:
     )
 
     operator = (direct, separable, sparse, sums, fused, decimate, interpolate, transpose)
-    networks = (products, weights, pooling, norms, normpool, winograd, blocks, depthwise, training)
+    sums_of_layers = (products, weights, winograd, blocks, depthwise, pointwise)
+    networks = (*sums_of_layers, pooling, norms, normpool, training)
     modules = (*operator, *networks)
     return {module.__name__.rpartition(".")[2]: module for module in modules}

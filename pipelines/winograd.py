@@ -63,6 +63,7 @@ SIDE = 4  # outputs of a tile along an axis
 CHANNELS = 6  # of a register tile
 VECTORS = {512: 4, 256: 2}  # of a register tile
 POINTS = len(INPUT)
+ROWS = 2  # of points, which a gradient's samples are transformed to at once
 TILES = {512: (4, 6), 256: (2, 6)}  # channels and outputs of a gradient's register tile
 
 
@@ -180,7 +181,7 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         near_x = hl.clamp(hl.likely(at_x), 0, width - 1)
         value = source[n, near_x, hl.clamp(at_y, 0, height - 1), c]
         samples[n, x, b, ty, c] = hl.select(inside, value, hl.cast(kind, 0))
-        # one row of points at a time, whose numbers are known only then
+        # some rows of points at a time, whose numbers are known only then
         numbers = [hl.mux(b, [hl.cast(kind, w[j]) for w in matrix]) for j in range(side)]
         down[n, x, b, ty, c] = functools.reduce(
             operator.add, (numbers[j] * samples[n, x, j, ty, c] for j in range(side))
@@ -217,9 +218,10 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
         for i in range(buffer.dimensions()):
             buffer.dim(i).set_min(0)
     out.bound(ci, 0, tall).bound(oi, 0, wide).bound(a, 0, POINTS).bound(b, 0, POINTS)
-    task, tile = hl.Var("task"), hl.Var("tile")
-    per_task = hl.max((POINTS * result.dim(6).extent() + tasks - 1) // tasks, 1)
-    out.reorder(ci, oi, co, a, oo, b, block).fuse(b, block, tile)
+    task, tile, bo, bi = (hl.Var(v) for v in ("task", "tile", "bo", "bi"))
+    per_task = hl.max((POINTS // ROWS * result.dim(6).extent() + tasks - 1) // tasks, 1)
+    out.split(b, bo, bi, ROWS)
+    out.reorder(ci, oi, co, a, bi, oo, bo, block).fuse(bo, block, tile)
     out.split(tile, task, tile, per_task, hl.TailStrategy.GuardWithIf).parallel(task)
     out.unroll(ci).unroll(oi)
     acc.compute_at(out, co).vectorize(lane).unroll(ci).unroll(oi)
@@ -228,15 +230,15 @@ def gradient(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     total.compute_at(out, co).unroll(ci).unroll(oi)
     total.update(0).reorder(lanes[0], ci, oi).atomic().vectorize(lanes[0]).unroll(ci).unroll(oi)
 
-    # a row of points of all channels stays in cache, and the same of the outputs of a tile
+    # rows of points of all channels stay in cache, and the same of the outputs of a tile
     spectrum.compute_at(out, tile)
     other.compute_at(out, oo)
     for number, (samples, down, _, panels) in enumerate(parts):
-        panels.reorder(lane, a, m, tx, inner, ty, panel, b).vectorize(lane)
+        panels.reorder(lane, a, m, tx, b, inner, ty, panel).vectorize(lane)
         panels.bound(lane, 0, vec).bound(inner, 0, (tall, wide)[number])
-        panels.bound(a, 0, POINTS).unroll(a).bound_extent(b, 1)
-        down.compute_at(panels, inner).split(n, n, lane, vec).reorder(lane, n, x, b, ty, c)
-        down.vectorize(lane).bound_extent(b, 1).bound_extent(ty, 1).bound_extent(c, 1)
+        panels.bound(a, 0, POINTS).unroll(a).bound_extent(b, ROWS)
+        down.compute_at(panels, inner).split(n, n, lane, vec).reorder(lane, b, n, x, ty, c)
+        down.vectorize(lane).bound_extent(b, ROWS).unroll(b).bound_extent(ty, 1).bound_extent(c, 1)
         samples.compute_at(down, n).vectorize(n, vec).unroll(b)
         samples.bound_extent(ty, 1).bound_extent(c, 1).bound_extent(x, 1)
     return out, [inp, slopes, before_x, before_y, vectors, across, rows, lots, tasks]

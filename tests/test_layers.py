@@ -466,3 +466,18 @@ def test_depthwise_layers_of_many_taps_are_the_definition(images, taps, relu):
     near(got, np.maximum(wanted, 0) if relu else wanted, 1e-5)
     got = layers.conv_input_gradient(above, weights, shape[2:], padding=padding, groups=3)
     near(got, reference.input_gradient(problem, dy, k), 1e-5)
+
+
+@pytest.mark.parametrize("space", [(7,), (9, 8), (2, 3, 4)])
+@pytest.mark.parametrize(("images", "channels", "outputs"), [(1, 33, 5), (6, 32, 37), (64, 40, 32)])
+def test_layers_of_one_tap_are_products(images, channels, outputs, space):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, channels, *space)).astype(np.float32)
+    k = rng.standard_normal((outputs, channels)).astype(np.float32)
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    kernels = k.reshape(*k.shape, *(1,) * len(space))
+    y = layers.conv(x, kernels, bias, relu=True)
+    wanted = np.einsum("oc,nc...->no...", k.astype(float), x) + bias.reshape(-1, *(1,) * len(space))
+    near(y, np.maximum(wanted, 0), 1e-5)
+    dx = layers.conv_input_gradient(y, kernels, space)
+    near(dx, np.einsum("oc,no...->nc...", k.astype(float), y), 1e-5)

@@ -123,6 +123,13 @@ def test_a_layer_says_itself_that_it_can_be_recorded():
     assert not Steps(network, 8, nn.SGD(), {}).plays(8)
 
 
+def test_large_outputs_are_not_kept(monkeypatch):
+    network = nn.Sequential(LAYERS["dense"](), (1, 18, 18))
+    assert Steps(network, 64, nn.SGD(), {}).plays(64) == memory.pipelined(network.dtype)
+    monkeypatch.setattr(steps, "KEPT", 1000)
+    assert not Steps(network, 64, nn.SGD(), {}).plays(64)
+
+
 def test_what_refuses_a_tape_is_not_played():
     network = nn.Sequential([Unknown(), nn.Dense(3)], (1, 18, 18))
     assert not Steps(network, 8, nn.SGD(), {}).plays(8)

@@ -18,7 +18,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
-from faltung.layers import depthwise, reference, winograd
+from faltung.layers import reference, winograd
 from faltung.layers.memory import (
     fresh,
     images_first,
@@ -30,6 +30,7 @@ from faltung.layers.memory import (
 )
 from faltung.layers.problem import Conv
 from faltung.layers.recording import do, unrecorded
+from faltung.layers.shortcuts import shortcut
 from faltung.windows import Phase
 
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
@@ -336,24 +337,6 @@ def vector(dtype: np.dtype[np.generic]) -> int:
     loaded = native.library()
     assert loaded is not None
     return loaded.vector // dtype.itemsize
-
-
-def shortcut(
-    problem: Conv, x: Array, k: Array, back: bool, bias: Array | None = None, relu: bool = False
-) -> Array | None:
-    """Return a layer's output, or its way back, where there is a faster way than plain sums."""
-    winograds = winograd.supported(problem, x)
-    if not winograds and (not depthwise.supported(problem, x) or clips(problem, x.itemsize, 1)):
-        return None
-    unrecorded()  # they look at the numbers
-    windows = problem.windows
-    down, across = (w.reach - w.before if back else w.before for w in windows)
-    rows, columns = (w.n if back else w.count for w in windows)
-    if back:  # the same sums, over the outputs of a channel and the taps from the last on
-        k = k[:, :, ::-1, ::-1]
-        k = k.transpose(1, 0, 2, 3) if winograds else k
-    way = winograd.correlated if winograds else depthwise.correlated
-    return way(x, k, (down, across), (rows, columns), bias, relu)
 
 
 def conv(problem: Conv, x: Array, k: Array, bias: Array | None, relu: bool) -> Array:

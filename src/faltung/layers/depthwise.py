@@ -12,6 +12,7 @@ from faltung.layers.problem import Conv
 
 ROWS = 4  # outputs of a register tile along the first axis
 CHUNK = 4  # rows of taps that share what was loaded
+CLIPPED = 4  # vectors of images from which on taps outside of the image are left away instead
 LEAST = 5  # taps along the first axis from which on that pays
 
 
@@ -20,10 +21,13 @@ def supported(problem: Conv, x: Array) -> bool:
     if ("float32",) * 3 not in native.variants("depthwise") or x.dtype != np.float32:
         return False
     loaded = native.library()
+    if loaded is None or not known():
+        return False
+    vectors, rest = divmod(4 * problem.images, loaded.vector)
+    if rest == 0 and vectors >= CLIPPED:
+        return False
     return (
-        loaded is not None
-        and known()
-        and problem.groups == problem.channels == problem.outputs
+        problem.groups == problem.channels == problem.outputs
         and len(problem.windows) == 2
         and all((w.stride, w.dilation) == (1, 1) for w in problem.windows)
         and all(name == "constant" for name in problem.boundary)

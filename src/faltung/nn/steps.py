@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from faltung.nn.optimisers import SGD, Optimiser
 MOST = 2**31 - 1  # bytes of an array that the pipelines count
 FEW = 32  # images of a part at least
 PARTS = 8  # of a batch at most
+KEPT = 1 << 27  # bytes of outputs from which on a recording keeps more memory than it is worth
 
 
 class Descent:
@@ -120,9 +123,10 @@ class Part:
         rows, laid = whole.reshape(len(whole), -1), self.laid.reshape(-1, self.picked.size)
         self.gather = bound("gather", [rows, self.picked], [laid], laid.size)
 
-    def through(self) -> None:
-        """Take the picked images there and back, with the cross entropy between."""
+    def through(self, picked: Array, labels: Array) -> None:
+        """Take its images of those picked there and back, with the cross entropy between."""
         assert self.entropy is not None
+        self.picked[:], self.entropy.labels[:] = picked[self.images], labels[self.images]
         self.gather()
         self.there.play()
         self.entropy.call()
@@ -132,9 +136,9 @@ class Part:
 class Steps:
     """The two ways through a network in training, for batches of so many images.
 
-    Where every layer can be recorded, batches are cut into parts, by their size alone, and a part
-    is always played by the same thread: what that wrote it finds in its cache. What is recorded are
-    calls on the same arrays, so the parameters must stay where they are.
+    Where every layer can be recorded, and outputs are small, batches are cut into parts, by their
+    size alone, and a part is always played by the same thread: what that wrote it finds in its
+    cache. What is recorded are calls on the same arrays: the parameters must stay where they are.
     """
 
     def __init__(
@@ -143,7 +147,10 @@ class Steps:
         self.network, self.images = network, images
         self.flat = network.flat()
         self.parts: list[Part] = []
-        if all(node.layer.recordable for node in network.nodes):
+        kept = (
+            sum(math.prod(node.shape) for node in network.nodes) * images * network.dtype.itemsize
+        )
+        if kept < KEPT and all(node.layer.recordable for node in network.nodes):
             each = images // parts_of(images)
             for start in range(0, images, each):
                 part = Part(network, self.flat, slice(start, start + each), images)
@@ -173,9 +180,7 @@ class Steps:
         entropies = [part.entropy for part in self.parts if part.entropy is not None]
         if len(entropies) < len(self.parts):
             return None
-        for part, entropy in zip(self.parts, entropies, strict=True):
-            part.picked[:], entropy.labels[:] = picked[part.images], labels[part.images]
-        self._run([part.through for part in self.parts])
+        self._run([partial(part.through, picked, labels) for part in self.parts])
         self._total()
         losses, hits = zip(*(entropy.told for entropy in entropies), strict=True)
         return sum(losses) / self.images, int(sum(hits))

@@ -1,0 +1,28 @@
+"""Layers, and the ways back to their inputs, that have a faster way than sums at tabled places."""
+
+from __future__ import annotations
+
+from faltung.dtypes import Array
+from faltung.layers import depthwise, pointwise, winograd
+from faltung.layers.problem import Conv
+from faltung.layers.recording import unrecorded
+
+
+def shortcut(
+    problem: Conv, x: Array, k: Array, back: bool, bias: Array | None = None, relu: bool = False
+) -> Array | None:
+    """Return a layer's output, or its way back, if there is a faster way for it; else None."""
+    if pointwise.supported(problem, x, back):
+        return pointwise.correlated(x, k, bias, relu, back)
+    winograds = winograd.supported(problem, x)
+    if not winograds and not depthwise.supported(problem, x):
+        return None
+    unrecorded()  # they look at the numbers
+    windows = problem.windows
+    down, across = (w.reach - w.before if back else w.before for w in windows)
+    rows, columns = (w.n if back else w.count for w in windows)
+    if back:  # the same sums, over the outputs of a channel and the taps from the last on
+        k = k[:, :, ::-1, ::-1]
+        k = k.transpose(1, 0, 2, 3) if winograds else k
+    way = winograd.correlated if winograds else depthwise.correlated
+    return way(x, k, (down, across), (rows, columns), bias, relu)
