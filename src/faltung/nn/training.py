@@ -287,7 +287,7 @@ class Trainer:
         elif self.progress:
             print(run.history[-1])
         if self._bad():
-            told = f"parameters are no numbers at the end of epoch {run.epoch + 1}"
+            told = f"the network holds NaN or infinity at the end of epoch {run.epoch + 1}"
             raise FloatingPointError(self._diagnosis(x[:0], INFERENCE, told))
         if held is not None and not math.isfinite(loss_held):
             told = f"the loss held out is {loss_held} at the end of epoch {run.epoch + 1}"
