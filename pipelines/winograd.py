@@ -7,12 +7,13 @@ factor. It may be read for any of the three:
 
 ``layer``     Tiles of samples are transformed by ``INPUT``, multiplied by as many transformed
               weights, summed over channels, and transformed to outputs (``OUTPUT``). A tile of so
-              many images goes through all of it in cache. The weights come transformed
-              (``faltung.layers.winograd``).
+              many images goes through all of it in cache. The weights come transformed.
+``weights``   Weights by ``WEIGHTS``.
 ``gradient``  Tiles of the input by ``INPUT``, tiles of the gradient by the transpose of ``OUTPUT``;
-              their products are summed over images and tiles, point by point. The caller transforms
-              the sums to weights. Images are a whole number of vectors. Sums are by block, of so
-              many images and rows of tiles: what blocks there are depends on the shapes alone.
+              their products are summed over images and tiles, point by point. Images are a whole
+              number of vectors. Sums are by block, of so many images and rows of tiles: what blocks
+              there are depends on the shapes alone.
+``taps``      Such sums to weights, by the transpose of ``WEIGHTS``.
 
 Samples outside of input and gradient are 0.
 """
@@ -42,7 +43,7 @@ class Tiles:
         return f"{self.dtype}_{self.part}_{self.dtype}"
 
 
-VARIANTS = tuple(Tiles("float32", part) for part in ("layer", "gradient"))
+VARIANTS = tuple(Tiles("float32", part) for part in ("layer", "weights", "gradient", "taps"))
 LEVELS = ("avx512", "avx2")
 
 INPUT = (
@@ -59,6 +60,15 @@ OUTPUT = (
     (0, 1, 1, 4, 4, 0),
     (0, 1, -1, 8, -8, 1),
 )
+# What a row of three weights becomes: its polynomial at the points, over what the others need
+WEIGHTS = (
+    (1 / 4, 0, 0),
+    (-1 / 6, -1 / 6, -1 / 6),
+    (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6),
+    (1 / 24, -1 / 12, 1 / 6),
+    (0, 0, 1),
+)
 SIDE = 4  # outputs of a tile along an axis
 CHANNELS = 6  # of a register tile
 VECTORS = {512: 4, 256: 2}  # of a register tile
@@ -69,15 +79,44 @@ TILES = {512: (4, 6), 256: (2, 6)}  # channels and outputs of a gradient's regis
 
 def build(variant: Tiles, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
-    make = layer if variant.part == "layer" else gradient
-    return make(HALIDE_TYPES[variant.dtype], level)
+    kind = HALIDE_TYPES[variant.dtype]
+    if variant.part in ("weights", "taps"):
+        back = tuple(zip(*WEIGHTS, strict=True))
+        return plane(WEIGHTS if variant.part == "weights" else back, kind, level)
+    return (layer if variant.part == "layer" else gradient)(kind, level)
 
 
-def combined(weights: tuple[int, ...], values: list[hl.Expr], kind: hl.Type) -> hl.Expr:
-    """Return a sum of values times small integers."""
+def combined(weights: tuple[float, ...], values: list[hl.Expr], kind: hl.Type) -> hl.Expr:
+    """Return a sum of values times small numbers."""
     pairs = zip(weights, values, strict=True)
-    terms = [v if w == 1 else hl.cast(kind, w) * v for w, v in pairs if w]
+    terms = [v if w == 1 else hl.cast(kind, hl.f64(float(w))) * v for w, v in pairs if w]
     return functools.reduce(operator.add, terms)
+
+
+def plane(
+    matrix: tuple[tuple[float, ...], ...], kind: hl.Type, level: Level
+) -> tuple[hl.Func, list[hl.Argument]]:
+    """Return planes multiplied by a matrix along both axes; they lie beside each other."""
+    vec = level.vector_bits // kind.bits()
+    n, a, b, no, ni, task = (hl.Var(v) for v in ("n", "a", "b", "no", "ni", "task"))
+    inp, tasks = hl.ImageParam(kind, 3, "input"), hl.Param(hl.Int(32), "tasks")
+    across, out = hl.Func("across"), hl.Func("winograd")
+    side = range(len(matrix[0]))
+    across[n, a, b] = hl.mux(a, [combined(w, [inp[n, i, b] for i in side], kind) for w in matrix])
+    out[n, a, b] = hl.mux(b, [combined(w, [across[n, a, j] for j in side], kind) for w in matrix])
+
+    result = out.output_buffer()
+    for buffer in (inp, result):
+        buffer.dim(0).set_stride(1)
+        for i in range(buffer.dimensions()):
+            buffer.dim(i).set_min(0)
+    vectors = (result.dim(0).extent() + vec - 1) // vec
+    out.bound(a, 0, len(matrix)).bound(b, 0, len(matrix))
+    out.split(n, no, ni, vec, hl.TailStrategy.ShiftInwards).reorder(ni, a, b, no)
+    out.split(no, task, no, hl.max((vectors + tasks - 1) // tasks, 1), hl.TailStrategy.GuardWithIf)
+    out.parallel(task).vectorize(ni).unroll(a).unroll(b)
+    across.compute_at(out, no).vectorize(n, vec).unroll(a).unroll(b)
+    return out, [inp, tasks]
 
 
 def layer(kind: hl.Type, level: Level) -> tuple[hl.Func, list[hl.Argument]]:

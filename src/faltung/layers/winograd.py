@@ -32,25 +32,10 @@ PANELS = {64: (4, 6), 32: (2, 6)}  # channels and outputs of a gradient's tile, 
 SIDE = 4  # outputs of a tile along an axis
 SAMPLES = 1 << 14  # of all channels, of a point, that one partial sum takes, or about so
 MOST = 2**31 - 1  # bytes of a buffer that the pipelines count
-FEW = 8  # partial sums that float32 adds up as it transforms them
 TAME = 1e60  # norm of an input, times that of its weights, below which all sums are finite
 LEAST = 12  # channels and outputs from which on the transforms pay
 MANY = 24  # and those of a gradient, or where images are cut into blocks
 IMAGES = 4  # from which on cutting them pays
-
-# What a row of three weights becomes: its polynomial at the points, over what the others need
-WEIGHTS = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-BOTH = np.einsum("by,ax->bayx", WEIGHTS, WEIGHTS).reshape(36, 9).astype(np.float32)
-
 
 Sides = tuple[int, int]
 
@@ -203,7 +188,15 @@ def transformed(k: Array, turned: bool) -> Array:
     apart[:, :whole] = first.transpose(3, 0, 2, 1)
     rest = taps[whole * CHANNELS :].transpose(2, 1, 0)[:, None]
     apart[:, whole:, :, : rest.shape[3]] = rest
-    return np.asarray((BOTH @ apart.reshape(9, -1)).reshape(36, tiles, channels, CHANNELS))
+    return plane(apart.reshape(3, 3, -1), "weights").reshape(36, tiles, channels, CHANNELS)
+
+
+def plane(x: Array, part: str) -> Array:
+    """Return weights (3, 3, ...) at the points (6, 6, ...), with ``"weights"``, or back, "taps"."""
+    side = 6 if part == "weights" else 3
+    out = np.empty((side, side, x.shape[2]), np.float32)
+    run("winograd", [x], (), [out], 2 * x.size + 2 * out.size, part)
+    return out
 
 
 def tiled(
@@ -242,12 +235,6 @@ def norm(x: Array) -> float:
 # ---- the gradient of the weights ---------------------------------------------------------------
 
 
-@lru_cache
-def back(blocks: int) -> Array:
-    """Return what adds blocks of sums, and transforms them to nine taps."""
-    return np.ascontiguousarray(np.tile(BOTH, (blocks, 1)).T)
-
-
 def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     """Return the gradient of a layer's kernels; None where it is not finite."""
     wide, space = vector(), problem.y_shape[2:]
@@ -273,8 +260,8 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     numbers = (before[1], before[0], vectors, across, rows, lots)
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
-    if len(out) > FEW:
-        out = out.sum(axis=0, dtype=np.float64).astype(np.float32)[None]
-    taps = back(len(out)) @ out.reshape(len(out) * 36, -1)
+    if len(out) > 1:
+        out = out.sum(axis=0, dtype=np.float64).astype(np.float32)
+    taps = plane(out.reshape(6, 6, -1), "taps")
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
     return dk if math.isfinite(norm(taps)) else None
