@@ -531,7 +531,6 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     if not problem.windows and problem.groups == 1 and problem.channels >= vector(x.dtype):
         return dense_weight_gradient(problem, x, dy)
     if winograd.supported(problem, x, gradient=True):
-        unrecorded()
         dk = winograd.weight_gradient(problem, x, dy)
         if dk is not None:
             return dk

@@ -14,6 +14,7 @@ from faltung.checking import flag, number
 from faltung.dtypes import Array
 from faltung.layers.memory import fresh, innermost, outermost, pipelined, run
 from faltung.layers.problem import check_shape, floats, images
+from faltung.layers.recording import do, unrecorded
 
 BLOCK = 4096  # samples of a channel that one partial sum takes, or about so
 
@@ -161,6 +162,7 @@ def batch_norm_gradient(
         inputs = [source.reshape(shape), gradient.reshape(shape), *fixed, *more]
         _run("back", inputs, (int(relu),), out)
     else:
+        unrecorded()
         scales, _, centre, by, offset = (a[:, None] for a in (*fixed, *more))
         passed = _passed(source, gradient, fixed, relu)
         out = scales * passed + by * (source - centre) + offset
@@ -171,11 +173,19 @@ def constants(
     gain: Array, shift: Array, moments: Moments, epsilon: float, kind: np.dtype[Any]
 ) -> list[Array]:
     """Return what the pipelines take of each channel: scale, shift and centre."""
-    scale = (gain / np.sqrt(moments.variance + epsilon)).astype(kind)
-    centre = moments.mean.astype(kind)
+    found = [np.empty(gain.shape, kind) for _ in range(3)]
+    do(_constants, gain, shift, moments, epsilon, found)
+    return found
+
+
+def _constants(
+    gain: Array, shift: Array, moments: Moments, epsilon: float, out: list[Array]
+) -> None:
+    scale, rest, centre = out
+    scale[:] = gain / np.sqrt(moments.variance + epsilon)
+    centre[:] = moments.mean
     # the part of the mean that its dtype cannot hold
-    rest = (shift + scale * (centre - moments.mean)).astype(kind)
-    return [scale, rest, centre]
+    rest[:] = shift + scale * (centre - moments.mean)
 
 
 def slopes(
@@ -185,12 +195,20 @@ def slopes(
 
     The sums are those of :func:`gradient_sums`.
     """
+    by, offset, dgain, dshift = (np.empty(gain.shape, kind) for _ in range(4))
+    do(_slopes, sums, gain, moments, epsilon, (by, offset, dgain, dshift))
+    return [by, offset], dgain, dshift
+
+
+def _slopes(
+    sums: Array, gain: Array, moments: Moments, epsilon: float, out: tuple[Array, ...]
+) -> None:
     rate = 1 / np.sqrt(moments.variance + epsilon)
     scale, dshift, dgain = gain * rate, sums[:, 0], sums[:, 1] * rate
-    by = -scale * rate * dgain / moments.count
-    offset = -scale * dshift / moments.count
-    more = [by.astype(kind), offset.astype(kind)]
-    return more, dgain.astype(kind), dshift.astype(kind)
+    out[0][:] = -scale * rate * dgain / moments.count
+    out[1][:] = -scale * dshift / moments.count
+    out[2][:] = dgain
+    out[3][:] = dshift
 
 
 def moments(x: Any) -> Moments:
@@ -210,21 +228,30 @@ def moments(x: Any) -> Moments:
     laid = rows(images("x", x))
     shape = _blocks(laid)
     blocks = laid.reshape(shape)
+    parts = np.empty((*shape[:2], 2), laid.dtype)
     if _has_pipeline(laid):
-        parts = np.empty((*shape[:2], 2), laid.dtype)
         _run("moments", [blocks], (), parts)
-        sums, squares = parts[..., 0].astype(np.float64), parts[..., 1].astype(np.float64)
     else:
-        sums = blocks.sum(axis=2).astype(np.float64)
-        about = blocks - (sums / shape[2]).astype(laid.dtype)[..., None]
-        squares = (about * about).sum(axis=2).astype(np.float64)
+        unrecorded()
+        parts[..., 0] = blocks.sum(axis=2)
+        about = blocks - (parts[..., 0].astype(np.float64) / shape[2]).astype(laid.dtype)[..., None]
+        parts[..., 1] = (about * about).sum(axis=2)
+    found = Moments(np.empty(len(laid)), np.empty(len(laid)), laid.shape[1])
+    do(_joined, parts, shape[2], found)
+    return found
+
+
+def _joined(parts: Array, samples: int, out: Moments) -> None:
+    """Put together the sums of blocks of so many samples, and of their squares."""
+    wide = parts.astype(np.float64)
+    sums, squares = wide[..., 0], wide[..., 1]
     # about the block's mean as it was subtracted, which is rounded
-    each = (sums / shape[2]).astype(laid.dtype).astype(np.float64)
-    mean = sums.sum(axis=1) / laid.shape[1]
-    drift = each - mean[:, None]
-    lost = sums - shape[2] * each
-    total = (squares + 2 * drift * lost + shape[2] * drift * drift).sum(axis=1)
-    return Moments(mean, np.maximum(total / laid.shape[1], 0), laid.shape[1])
+    each = (sums / samples).astype(parts.dtype).astype(np.float64)
+    out.mean[:] = sums.sum(axis=1) / out.count
+    drift = each - out.mean[:, None]
+    lost = sums - samples * each
+    total = (squares + 2 * drift * lost + samples * drift * drift).sum(axis=1)
+    out.variance[:] = np.maximum(total / out.count, 0)
 
 
 def checked(
@@ -283,6 +310,7 @@ def _apply(
         out = fresh(_blocks(source), x.dtype)
         _run("apply", [source.reshape(out.shape), *fixed], (int(relu),), out)
     else:
+        unrecorded()
         scale, rest, centre = (a[:, None] for a in fixed)
         out = scale * (source - centre) + rest
         if relu:
@@ -306,7 +334,10 @@ def gradient_sums(source: Array, gradient: Array, fixed: list[Array], relu: bool
         parts = np.empty((*shape[:2], 2), source.dtype)
         inputs = [source.reshape(shape), gradient.reshape(shape), *fixed]
         _run("sums", inputs, (int(relu),), parts)
-        return np.asarray(parts.sum(axis=1, dtype=np.float64))
+        found = np.empty((len(parts), 2))
+        do(np.sum, parts, axis=1, dtype=np.float64, out=found)
+        return found
+    unrecorded()
     passed = _passed(source, gradient, fixed, relu)
     products = passed * (source - fixed[2][:, None])
     return np.stack([passed.sum(axis=1), products.sum(axis=1)], axis=1).astype(np.float64)

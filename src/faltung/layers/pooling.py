@@ -355,7 +355,10 @@ def global_average_pool(x: Any) -> Array:
     """
     x = images("x", x)
     laid = innermost(x).reshape(x.shape[1], -1, x.shape[0])
-    return outermost(laid.sum(axis=1) / x.dtype.type(laid.shape[1]))
+    out = np.empty((len(laid), len(x)), x.dtype)
+    do(np.sum, laid, axis=1, out=out)
+    do(np.divide, out, x.dtype.type(laid.shape[1]), out=out)
+    return outermost(out)
 
 
 def global_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
@@ -380,10 +383,10 @@ def global_average_pool_gradient(dy: Any, space: Sequence[int]) -> Array:
     if dy.ndim != 2 or not isinstance(space, (list, tuple)):
         raise ValueError(f"dy {dy.shape} must be (images, channels), and space {space} lengths.")
     space = per_axis("space", space, len(space), 1)
-    part = innermost(dy) / dy.dtype.type(math.prod(space))
-    shape = (part.shape[0], *space, part.shape[1])
-    laid = fresh(shape, dy.dtype)
-    laid[:] = part.reshape(part.shape[0], *(1,) * len(space), part.shape[1])
+    source = innermost(dy)
+    part, laid = np.empty_like(source), fresh((len(source), *space, len(dy)), dy.dtype)
+    do(np.divide, source, dy.dtype.type(math.prod(space)), out=part)
+    do(np.copyto, laid, part.reshape(len(part), *(1,) * len(space), len(dy)))
     return outermost(laid)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from faltung.dtypes import Array
 from faltung.layers import depthwise, pointwise, winograd
 from faltung.layers.problem import Conv
-from faltung.layers.recording import unrecorded
 
 
 def shortcut(
@@ -17,7 +16,6 @@ def shortcut(
     winograds = winograd.supported(problem, x)
     if not winograds and not depthwise.supported(problem, x):
         return None
-    unrecorded()  # they look at the numbers
     windows = problem.windows
     down, across = (w.reach - w.before if back else w.before for w in windows)
     rows, columns = (w.n if back else w.count for w in windows)

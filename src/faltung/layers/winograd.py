@@ -19,8 +19,10 @@ import numpy as np
 from faltung import native
 from faltung.dtypes import Array
 from faltung.layers.blocks import cut, joined
-from faltung.layers.memory import fresh, innermost, outermost, run
+from faltung.layers.finite import looks
+from faltung.layers.memory import fresh, innermost, outermost, run, straight
 from faltung.layers.problem import Conv
+from faltung.layers.recording import do
 
 #: Errors stay below ``ERROR * eps`` times the greatest sum of ``|k| |x|`` over the channels and
 #: taps of an output, as measured on noise: about eight times those of the plain sum. Of the
@@ -156,14 +158,14 @@ def correlated(
     With ``turned`` kernels it is the way back, from outputs to inputs.
     Few images are cut into blocks, which are images of their own, each with the samples around it.
     """
-    images, laid = x.shape[0], innermost(x)
-    weights, outputs = transformed(k, turned), k.shape[1 if turned else 0]
+    images, outputs = x.shape[0], k.shape[1 if turned else 0]
     sides, count = fold(images, space, lanes(), False)
+    if sides != space and 4 * x.shape[1] * math.prod(s + 2 for s in sides) * count * images > MOST:
+        return None
+    laid, weights = innermost(x), transformed(k, turned)
     if sides == space:
         y = tiled(laid, weights, outputs, before, space, bias, relu)
         return None if y is None else outermost(y)
-    if 4 * len(laid) * math.prod(s + 2 for s in sides) * count * images > MOST:
-        return None
     across = -(-space[1] // sides[1])
     blocks = cut(laid, before, sides, across, count, 2)
     y = tiled(blocks, weights, outputs, (0, 0), sides, bias, relu)
@@ -177,7 +179,7 @@ def transformed(k: Array, turned: bool) -> Array:
 
     Those of the way back are ``turned``: outputs are channels, and the last tap is the first.
     """
-    taps = k.reshape(*k.shape[:2], 9)
+    taps = straight(k).reshape(*k.shape[:2], 9)
     if turned:
         taps = taps[:, :, ::-1].transpose(1, 0, 2)
     outputs, channels = taps.shape[:2]
@@ -185,9 +187,10 @@ def transformed(k: Array, turned: bool) -> Array:
     apart = np.zeros((9, tiles, channels, CHANNELS), np.float32)
     whole = outputs // CHANNELS
     first = taps[: whole * CHANNELS].reshape(whole, CHANNELS, channels, 9)
-    apart[:, :whole] = first.transpose(3, 0, 2, 1)
-    rest = taps[whole * CHANNELS :].transpose(2, 1, 0)[:, None]
-    apart[:, whole:, :, : rest.shape[3]] = rest
+    do(np.copyto, apart[:, :whole], first.transpose(3, 0, 2, 1))
+    if whole < tiles:
+        rest = taps[whole * CHANNELS :].transpose(2, 1, 0)[:, None]
+        do(np.copyto, apart[:, whole:, :, : rest.shape[3]], rest)
     return plane(apart.reshape(3, 3, -1), "weights").reshape(36, tiles, channels, CHANNELS)
 
 
@@ -214,17 +217,17 @@ def tiled(
     """
     tiles = weights.shape[1]
     inputs_first = x.size + weights.size < math.prod(space) * x.shape[-1] * outputs
-    if inputs_first and not norm(x) * norm(weights) < TAME:
+    if inputs_first and looks() and not norm(x) * norm(weights) < TAME:
         return None
     offset = np.zeros(tiles * CHANNELS, np.float32)
     if bias is not None:
-        offset[: bias.size] = bias
+        do(np.copyto, offset[: bias.size], bias)
     out = fresh((tiles, CHANNELS, *space, x.shape[-1]), np.float32)
     numbers = (before[1], before[0], int(relu))
     inputs = [x, weights, offset.reshape(tiles, CHANNELS)]
     run("winograd", inputs, numbers, [out], 2 * out.size * len(x), "layer")
     sums = out.reshape(-1, *space, x.shape[-1])[:outputs]
-    return sums if inputs_first or math.isfinite(norm(sums)) else None
+    return None if not inputs_first and looks() and not math.isfinite(norm(sums)) else sums
 
 
 def norm(x: Array) -> float:
@@ -239,11 +242,12 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     """Return the gradient of a layer's kernels; None where it is not finite."""
     wide, space = vector(), problem.y_shape[2:]
     before = problem.windows[0].before, problem.windows[1].before
-    source, slopes = innermost(x), innermost(dy)
     sides, count = fold(problem.images, (space[0], space[1]), wide, True)
+    block = 4 * problem.channels * math.prod(s + 2 for s in sides)
+    if sides != space and block * count * problem.images > MOST:
+        return None
+    source, slopes = innermost(x), innermost(dy)
     if sides != space:
-        if 4 * len(source) * math.prod(s + 2 for s in sides) * count * problem.images > MOST:
-            return None
         across = -(-space[1] // sides[1])
         source = cut(source, before, sides, across, count, 2)
         slopes = cut(slopes, (0, 0), sides, across, count, 0)
@@ -261,7 +265,10 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
     if len(out) > 1:
-        out = out.sum(axis=0, dtype=np.float64).astype(np.float32)
+        total, parts = np.empty(out.shape[1:], np.float64), out
+        do(np.sum, parts, axis=0, dtype=np.float64, out=total)
+        out = np.empty(total.shape, np.float32)
+        do(np.copyto, out, total, casting="same_kind")
     taps = plane(out.reshape(6, 6, -1), "taps")
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
-    return dk if math.isfinite(norm(taps)) else None
+    return None if looks() and not math.isfinite(norm(taps)) else dk

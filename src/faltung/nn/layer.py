@@ -95,6 +95,7 @@ class Layer:
     takes_gate: ClassVar[bool] = False  # whether the way back of one before it does
     recordable: ClassVar[bool] = False  # whether it does all by :mod:`faltung.layers.recording`
     joins: ClassVar[bool] = False  # whether it takes several inputs
+    mixes: ClassVar[bool] = False  # whether the images of a batch change one another's outputs
 
     def __init_subclass__(cls) -> None:
         KINDS[cls.__name__] = cls

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from faltung import layers
 from faltung.dtypes import Array
-from faltung.layers.recording import do
+from faltung.layers.recording import do, note, recorded
 from faltung.nn.convolution import channels
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
@@ -31,7 +32,7 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     epsilon: float = 1e-5
 
-    takes_relu = True
+    takes_relu = recordable = mixes = True
     rules: ClassVar[dict[str, str]] = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -65,8 +66,15 @@ class BatchNorm(Layer):
         else:
             y, moments = layers.batch_norm(x, gain, shift, epsilon=self.epsilon, relu=self.relu)
             self.keep(mode, (x, moments))
-        self.state["mean"], self.state["variance"] = moments.running(*kept, self.momentum)
+        if not recorded():  # the numbers that a tape is recorded on are none of the data
+            self._follow(moments)
+        note(partial(self._follow, moments))
         return y
+
+    def _follow(self, moments: layers.Moments) -> None:
+        """Have the running moments follow those of a batch."""
+        kept = self.state["mean"], self.state["variance"]
+        self.state["mean"], self.state["variance"] = moments.running(*kept, self.momentum)
 
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Set the gradients of gain and shift; the relu's is taken in the same pass."""

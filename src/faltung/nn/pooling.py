@@ -124,6 +124,8 @@ class GlobalAveragePool(Layer):
     (128,)
     """
 
+    recordable = True
+
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return (channels,)."""
         return (channels("GlobalAveragePool", shapes[0]),)

@@ -10,6 +10,7 @@ import numpy as np
 
 from faltung import native
 from faltung.dtypes import Array
+from faltung.layers.finite import spreading
 from faltung.layers.memory import innermost, outermost, pipelined
 from faltung.layers.recording import recording
 from faltung.nn.crew import Crew, Job
@@ -108,12 +109,12 @@ class Part:
         self.laid = np.zeros((*network.input_shape, length), network.dtype)
         self.picked = np.zeros(length, np.int32)
         self.gradients = flat.gradients()
-        with recording() as self.there:
+        with recording() as self.there, spreading(), np.errstate(all="ignore"):
             self.out = network.forward(outermost(self.laid), Mode(True))
         self.entropy = Entropy(self.out, count) if Entropy.takes(self.out) else None
         self.dy = np.zeros_like(self.out) if self.entropy is None else self.entropy.dy
         self.dy[:] = 0
-        with recording() as self.back:
+        with recording() as self.back, spreading(), np.errstate(all="ignore"):
             network.backward(self.dy)
             flat.gather(self.gradients)
         self.refused = self.there.refused or self.back.refused
@@ -138,7 +139,9 @@ class Steps:
 
     Where every layer can be recorded, and outputs are small, batches are cut into parts, by their
     size alone, and a part is always played by the same thread: what that wrote it finds in its
-    cache. What is recorded are calls on the same arrays: the parameters must stay where they are.
+    cache. Batches whose images change one another's outputs are one part, of all threads. What is
+    not finite may spread: the loss tells. What is recorded are calls on the same arrays: the
+    parameters must stay where they are.
     """
 
     def __init__(
@@ -151,7 +154,8 @@ class Steps:
             sum(math.prod(node.shape) for node in network.nodes) * images * network.dtype.itemsize
         )
         if kept < KEPT and all(node.layer.recordable for node in network.nodes):
-            each = images // parts_of(images)
+            mixes = any(node.layer.mixes for node in network.nodes)
+            each = images if mixes else images // parts_of(images)
             for start in range(0, images, each):
                 part = Part(network, self.flat, slice(start, start + each), images)
                 if part.refused:
@@ -198,7 +202,8 @@ class Steps:
     def forward(self, x: Array, mode: Mode) -> Array:
         """Return the network's output."""
         if not self.plays(len(x)):
-            return self.network.forward(x, mode)
+            with spreading():
+                return self.network.forward(x, mode)
         for part in self.parts:
             np.copyto(part.laid, innermost(x[part.images]))
         self._run([part.there.play for part in self.parts])
@@ -208,7 +213,8 @@ class Steps:
     def backward(self, dy: Array) -> None:
         """Have the gradients of all parameters in ``gradients``."""
         if not self.plays(len(dy)):
-            self.network.backward(dy)
+            with spreading():
+                self.network.backward(dy)
             self.flat.gather(self.gradients)
             return
         for part in self.parts:
