@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import faltung
-from faltung import layers, nn
-from faltung.layers import memory
+from faltung import layers, native, nn
+from faltung.layers import memory, winograd
+from faltung.layers.finite import spreading
 from faltung.layers.recording import recording, unrecorded
 from faltung.nn import steps
 from faltung.nn.crew import Crew
@@ -44,9 +45,12 @@ LAYERS = {
         nn.GlobalAveragePool(), nn.Dense(3),
     ],
     "wide": lambda: [
-        nn.Conv(24, 3, padding=1), nn.ReLU(), nn.Conv(26, 3, padding=1), nn.ReLU(), nn.MaxPool(2),
-        nn.Conv(24, 3), nn.BatchNorm(), nn.Conv(24, 7, padding=3, groups=24), nn.ReLU(),
+        nn.AveragePool(2), nn.Conv(24, 3, padding=1), nn.ReLU(), nn.Conv(26, 3, padding=1),
+        nn.ReLU(), nn.Conv(24, 3), nn.BatchNorm(), nn.Conv(24, 5, padding=2, groups=24), nn.ReLU(),
         nn.Dense(3),
+    ],
+    "winograd": lambda: [
+        nn.AveragePool(2), nn.Conv(24, 3), nn.ReLU(), nn.Conv(24, 3), nn.Dense(3),
     ],
     "refused": lambda: [nn.Conv(13, 3, boundary="wrap", padding=1), nn.ReLU(), nn.Dense(3)],
 }  # fmt: skip
@@ -113,8 +117,10 @@ def test_any_number_of_threads_gives_the_same_bits(name):
 
 
 @pytest.mark.parametrize("images", [64, 128])
-def test_images_that_change_one_another_are_not_parted(images):
-    for name, parts in (("blocks", 1), ("lenet", steps.parts_of(images))):
+def test_batches_are_not_parted_where_a_layer_wants_them_whole(images):
+    whole = {"blocks": True, "winograd": bool(native.variants("winograd")), "lenet": False}
+    for name, alone in whole.items():
+        parts = 1 if alone else steps.parts_of(images)
         network = nn.Sequential(LAYERS[name](), (1, 18, 18), seed=2)
         before = {key: array.copy() for key, array in network.arrays().items()}
         made = Steps(network, images, nn.SGD(), {})
@@ -306,6 +312,43 @@ def test_a_resume_of_what_is_played_gives_the_same_bits(name, tmp_path, monkeypa
     again = nn.Sequential(LAYERS[name](), (1, 18, 18), seed=2)
     assert nn.Trainer(again, **options).fit(x, y, resume=True) == expected
     assert same(again, whole)
+
+
+def test_parts_of_a_gradient_are_summed_in_float64():
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 8):
+        parts = rng.standard_normal((count, 5000)) * 2.0 ** rng.integers(-149, 128, (count, 5000))
+        parts = np.clip(parts, -3e38, 3e38).astype(np.float32)
+        parts[:, :3] = [np.nan, np.inf, -0.0]
+        with np.errstate(over="ignore"):
+            expected = parts.sum(axis=0, dtype=np.float64).astype(np.float32)
+            found = winograd.total(parts)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_layer_is_named_where_numbers_were_let_spread():
+    x, y = data(128)
+    network = nn.Sequential(LAYERS["blocks"](), (1, 18, 18), seed=2)
+    network.parameters()["conv2.weights"][5] = 2e38
+    with pytest.raises(FloatingPointError, match=r"the loss is nan .* the output of conv2\."):
+        nn.Trainer(network, epochs=1, batch=64).fit(x, y)
+
+
+def test_what_is_finite_has_the_same_bits_where_the_rest_may_spread():
+    rng = np.random.default_rng(0)
+    for options, channels in (({"padding": 1}, 1), ({"padding": 3, "groups": 24}, 24)):
+        x = rng.standard_normal((64 if channels == 1 else 5, 24, 11, 11)).astype(np.float32)
+        side = 3 if channels == 1 else 7
+        k = rng.standard_normal((24, 24 // channels, side, side)).astype(np.float32)
+        with spreading():
+            found = layers.conv(x, k, **options)
+        assert (found == layers.conv(x, k, **options)).all()
+        x[3, 2, 5, 6] = np.nan
+        with spreading():
+            worse = layers.conv(x, k, **options)
+        apart = np.arange(len(x)) != 3
+        assert (worse[apart] == found[apart]).all()
+        assert np.isnan(worse[~apart]).any()
 
 
 def test_a_gate_is_the_way_back_of_a_relu():

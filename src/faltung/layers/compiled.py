@@ -530,7 +530,7 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array:
     """Return the gradient of a layer's kernels."""
     if not problem.windows and problem.groups == 1 and problem.channels >= vector(x.dtype):
         return dense_weight_gradient(problem, x, dy)
-    if winograd.supported(problem, x, gradient=True):
+    if winograd.supported(problem, x.dtype, gradient=True):
         dk = winograd.weight_gradient(problem, x, dy)
         if dk is not None:
             return dk

@@ -13,7 +13,7 @@ def shortcut(
     """Return a layer's output, or its way back, if there is a faster way for it; else None."""
     if pointwise.supported(problem, x, back):
         return pointwise.correlated(x, k, bias, relu, back)
-    winograds = winograd.supported(problem, x)
+    winograds = winograd.supported(problem, x.dtype)
     if not winograds and not depthwise.supported(problem, x):
         return None
     windows = problem.windows

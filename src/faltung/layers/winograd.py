@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -73,9 +74,9 @@ def plain_sums() -> Iterator[None]:
         _plain.depth -= 1
 
 
-def supported(problem: Conv, x: Array, gradient: bool = False) -> bool:
+def supported(problem: Conv, dtype: np.dtype[Any], gradient: bool = False) -> bool:
     """Whether a layer, or the gradient of its weights, is one of those that this pays for."""
-    if _plain.depth or x.dtype != np.float32 or not native.variants("winograd"):
+    if _plain.depth or dtype != np.float32 or not native.variants("winograd"):
         return False
     few = problem.images < lanes()
     return (
@@ -264,11 +265,20 @@ def weight_gradient(problem: Conv, x: Array, dy: Array) -> Array | None:
     numbers = (before[1], before[0], vectors, across, rows, lots)
     work = 36 * outputs * channels * images * down * across
     run("winograd", [source, slopes], numbers, [out], work, "gradient")
-    if len(out) > 1:
-        total, parts = np.empty(out.shape[1:], np.float64), out
-        do(np.sum, parts, axis=0, dtype=np.float64, out=total)
-        out = np.empty(total.shape, np.float32)
-        do(np.copyto, out, total, casting="same_kind")
-    taps = plane(out.reshape(6, 6, -1), "taps")
+    taps = plane(total(out).reshape(6, 6, -1), "taps")
     dk = taps.reshape(3, 3, cuts[0] * broad, -1)[:, :, :outputs, :channels].transpose(2, 3, 0, 1)
     return None if looks() and not math.isfinite(norm(taps)) else dk
+
+
+def total(parts: Array) -> Array:
+    """Return the sum of parts in float32, summed in float64 and rounded once."""
+    if len(parts) == 1:
+        return parts.reshape(parts.shape[1:])
+    out = np.empty(parts.shape[1:], np.float32)
+    if len(parts) == 2:  # the same numbers: float64 holds more than twice the digits
+        do(np.add, parts[0], parts[1], out=out)
+        return out
+    wide = np.empty(out.shape, np.float64)
+    do(np.sum, parts, axis=0, dtype=np.float64, out=wide)
+    do(np.copyto, out, wide, casting="same_kind")
+    return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from faltung.layers.problem import (
 )
 from faltung.layers.problem import Conv as Problem
 from faltung.layers.recording import unrecorded
+from faltung.layers.winograd import supported
 from faltung.nn.layer import INFERENCE, Layer, Mode, Shape, Weight
 from faltung.windows import Window
 
@@ -157,6 +158,10 @@ class Conv(Layer):
             return None
         gate = x if self.gate else None
         return layers.conv_input_gradient(dy, k, x.shape[2:], gate=gate, **options)
+
+    def wants_all(self, shape: Shape, images: int, dtype: np.dtype[Any]) -> bool:
+        """Whether it is one of Winograd's, which few images at once do not fill."""
+        return supported(replace(self.problem(shape), images=images), dtype)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return the multiplications of one image."""

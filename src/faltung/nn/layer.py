@@ -95,7 +95,6 @@ class Layer:
     takes_gate: ClassVar[bool] = False  # whether the way back of one before it does
     recordable: ClassVar[bool] = False  # whether it does all by :mod:`faltung.layers.recording`
     joins: ClassVar[bool] = False  # whether it takes several inputs
-    mixes: ClassVar[bool] = False  # whether the images of a batch change one another's outputs
 
     def __init_subclass__(cls) -> None:
         KINDS[cls.__name__] = cls
@@ -145,6 +144,10 @@ class Layer:
     def backward(self, dy: Array, wanted: bool = True) -> Array | None:
         """Set the parameters' gradients and return the input's, where it is wanted."""
         raise NotImplementedError
+
+    def wants_all(self, shape: Shape, images: int, dtype: np.dtype[Any]) -> bool:
+        """Whether a batch must not be cut into parts, or is slower in parts."""
+        return False
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return how many multiplications one image costs, of those that are summed."""

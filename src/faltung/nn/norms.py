@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     epsilon: float = 1e-5
 
-    takes_relu = recordable = mixes = True
+    takes_relu = recordable = True
     rules: ClassVar[dict[str, str]] = {"momentum": "from 0 to 1", "epsilon": "a number, 0 or above"}
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -47,6 +47,10 @@ class BatchNorm(Layer):
     def states(self, shape: Shape) -> dict[str, Weight]:
         """Return the running moments."""
         return {"mean": Weight(shape[:1]), "variance": Weight(shape[:1], "ones")}
+
+    def wants_all(self, shape: Shape, images: int, dtype: np.dtype[Any]) -> bool:
+        """Return True: the moments are those of the batch."""
+        return True
 
     def forward(self, x: Array, mode: Mode = INFERENCE) -> Array:
         """Return the normalised batch, with relu and pooling where the network asks for it."""

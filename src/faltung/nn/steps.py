@@ -139,8 +139,8 @@ class Steps:
 
     Where every layer can be recorded, and outputs are small, batches are cut into parts, by their
     size alone, and a part is always played by the same thread: what that wrote it finds in its
-    cache. Batches whose images change one another's outputs are one part, of all threads. What is
-    not finite may spread: the loss tells. What is recorded are calls on the same arrays: the
+    cache. Batches that a layer wants to have as a whole are one part, of all threads. What is not
+    finite may spread: the loss tells. What is recorded are calls on the same arrays: the
     parameters must stay where they are.
     """
 
@@ -154,8 +154,7 @@ class Steps:
             sum(math.prod(node.shape) for node in network.nodes) * images * network.dtype.itemsize
         )
         if kept < KEPT and all(node.layer.recordable for node in network.nodes):
-            mixes = any(node.layer.mixes for node in network.nodes)
-            each = images if mixes else images // parts_of(images)
+            each = images if self._undivided() else images // parts_of(images)
             for start in range(0, images, each):
                 part = Part(network, self.flat, slice(start, start + each), images)
                 if part.refused:
@@ -165,6 +164,12 @@ class Steps:
         self.descent = Descent(optimiser, self.flat.parameters, self.gradients, state)
         self.crew = Crew(min(len(self.parts), native.get_workers()))
         self.whole: Array | None = None
+
+    def _undivided(self) -> bool:
+        """Whether a layer wants batches as a whole."""
+        network = self.network
+        shapes = ((node.layer, network.shape(node.inputs[0])) for node in network.nodes)
+        return any(layer.wants_all(s, self.images, network.dtype) for layer, s in shapes)
 
     def close(self) -> None:
         """Let the threads go."""
