@@ -34,6 +34,8 @@ class Recipe:
         The outputs of the layers of each block; behind each block lies a pool of 2x2.
     dropout : float
         Before the dense layer.
+    smoothing : float
+        Of the labels.
     """
 
     widths: Sequence[Sequence[int]]
@@ -42,6 +44,7 @@ class Recipe:
     batch: int
     rate: float
     decay: float
+    smoothing: float
     augment: nn.Augment
 
     def network(self, found: Dataset, seed: int) -> nn.Sequential:
@@ -58,8 +61,10 @@ class Recipe:
 
 
 RECIPES = {
-    "quick": Recipe([[32], [64], [64, 64]], 0, 8, 64, 0.004, 0.02, nn.Augment(flip=True)),
-    "long": Recipe([[32], [64], [128, 128]], 0.4, 14, 128, 0.005, 0.05, nn.Augment(1, flip=True)),
+    "quick": Recipe([[32], [64], [64, 64]], 0, 8, 64, 0.004, 0.02, 0, nn.Augment(flip=True)),
+    "long": Recipe(
+        [[32], [64], [128, 128]], 0.25, 14, 64, 0.004, 0.03, 0.1, nn.Augment(shift=1, flip=True)
+    ),
 }
 
 
@@ -69,7 +74,8 @@ def trained(recipe: Recipe, seed: int, train: Dataset, test: Dataset) -> dict[st
     began = time.perf_counter()
     trainer = nn.Trainer(
         made, optimiser=nn.adamw(recipe.rate, recipe.decay), schedule=nn.OneCycle(),
-        epochs=recipe.epochs, batch=recipe.batch, seed=seed, augment=recipe.augment, told=print,
+        epochs=recipe.epochs, batch=recipe.batch, seed=seed, smoothing=recipe.smoothing,
+        augment=recipe.augment, told=print,
     )  # fmt: skip
     trainer.fit(train.x, train.y)
     seconds = time.perf_counter() - began

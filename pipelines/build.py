@@ -19,6 +19,7 @@ from typing import Any
 
 LIBRARY = "libfaltung.so"
 MANIFEST = "libfaltung.json"
+CALLS = Path(__file__).with_name("calls.c")
 
 
 SHARED = ("levels.py", "types.py")
@@ -75,7 +76,7 @@ def compile_object(task: tuple[str, str, Path]) -> Path:
 
 
 def c_compiler() -> str:
-    """Return the C compiler's driver, which is only asked to link."""
+    """Return the C compiler's driver, which links, and compiles ``calls.c``."""
     wanted = (os.environ.get("CC"), "cc", "gcc", "clang", sysconfig.get_config_var("CC"))
     for command in wanted:
         if command and shutil.which(command.split()[0]):
@@ -110,6 +111,7 @@ def build(destination: Path, cache: Path) -> Path:
     unfinished = destination / f".{LIBRARY}.{os.getpid()}"
     # Halide's runtime is weak symbols; -Bsymbolic keeps ours apart from any other copy of it.
     command = [linker, "-shared", "-Wl,-Bsymbolic", "-Wl,--strip-debug", "-o", str(unfinished)]
+    command += ["-O2", "-fPIC", str(CALLS)]
     finished = subprocess.run(
         [*command, *map(str, objects), "-lpthread", "-ldl", "-lm"], capture_output=True, text=True
     )

@@ -14,12 +14,12 @@ import faltung
 from faltung import layers, native, nn
 from faltung.layers import memory, winograd
 from faltung.layers.finite import spreading
-from faltung.layers.recording import recording, unrecorded
+from faltung.layers.recording import do, recording, unrecorded
 from faltung.nn import steps
 from faltung.nn.crew import Crew
 from faltung.nn.flat import Flat
 from faltung.nn.layer import Layer
-from faltung.nn.steps import Descent, Entropy, Part, Steps
+from faltung.nn.steps import Descent, Entropy, Part, Steps, bound
 
 LAYERS = {
     "lenet": lambda: [
@@ -402,3 +402,35 @@ def test_an_error_in_a_thread_is_raised_and_the_threads_go():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+# ---- calls made without Python -----------------------------------------------------------------
+
+
+def test_calls_follow_one_another_and_copies_are_among_them():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((8, 32), np.float32).T  # images innermost
+    k = rng.standard_normal((4, 8), np.float32)
+    kept = np.empty((4, 32), np.float32)
+    with recording() as tape:
+        y = layers.conv(x, k)
+        do(np.copyto, kept, y.T)
+        do(np.copyto, kept[::2], y.T[::2])  # not in one piece: Python copies it
+    kinds = [isinstance(call, native.Calls) for call in tape.calls]
+    if native.library() is not None and not tape.refused:
+        assert kinds == [True, False]
+        kept[:] = y.T[:] = 0
+        tape.play()
+        np.testing.assert_allclose(kept, k @ x.T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(native.library() is None, reason="needs the compiled library")
+def test_a_call_that_fails_among_others_is_named():
+    w = np.zeros(64, np.float32)
+    odd = np.zeros(17, np.float32)  # no whole number of vectors
+    asked = np.zeros(4, np.float32)
+    whole = bound("sgd", [w, w.copy(), w.copy(), asked], [w, w.copy()], 64)
+    broken = bound("sgd", [odd, odd.copy(), odd.copy(), asked], [odd, odd.copy()], 17)
+    native.Calls([whole, whole])()
+    with pytest.raises(RuntimeError, match="sgd"):
+        native.Calls([whole, broken, whole])()

@@ -14,6 +14,7 @@ import pytest
 
 import faltung
 from faltung import blocked, native
+from faltung.buffers import address
 
 X = np.random.default_rng(0).random((300, 500), np.float32)
 K = np.random.default_rng(1).random((5, 5), np.float32)
@@ -245,7 +246,7 @@ def test_memory_kept_for_blocks_is_given_out_again_when_nothing_lies_in_it():
     kept = blocked.Kept()
     dtype = np.dtype(np.float32)
     first = kept.empty((10, 10), dtype, "use")
-    place = native.address(first)
+    place = address(first)
     part = first[2:].T
     del first
     assert not np.shares_memory(kept.empty((10, 10), dtype, "use"), part)
@@ -253,9 +254,9 @@ def test_memory_kept_for_blocks_is_given_out_again_when_nothing_lies_in_it():
     kept.empty((10, 10), dtype, "use").fill(1)
     again = kept.empty((5, 10), dtype, "use")
     assert again.flags.writeable
-    second = native.address(again)
+    second = address(again)
     del again
-    assert native.address(kept.empty((3,), dtype, "use")) == second != place
+    assert address(kept.empty((3,), dtype, "use")) == second != place
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")

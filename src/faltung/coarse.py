@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung import native
+from faltung.buffers import address
 from faltung.compiled import Route
 from faltung.decimation import Stages
 from faltung.dtypes import Array, DType, convert
@@ -120,7 +121,7 @@ class Stage:
             prepared = Call(family, variant, form, constants, numbers, work)
             if len(self.calls) < 256:
                 self.calls[key] = prepared
-        prepared(native.address(source), native.address(target), self.workers)
+        prepared(address(source), address(target), self.workers)
 
     def empty(self, *shape: int) -> Array:
         """Return an array for the sums of a stage; it lasts until the next but one is taken.

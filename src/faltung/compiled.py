@@ -12,6 +12,7 @@ import numpy as np
 
 from faltung import native
 from faltung.blocked import Blocked, Core, batches
+from faltung.buffers import address
 from faltung.dtypes import Array, holds
 from faltung.geometry import Block, blocks, boxes, cuts
 from faltung.layout import Along, Layout, layout
@@ -350,7 +351,7 @@ class PipelineCore:
         """Compute a block's outputs from the samples that cover its taps."""
         prepared = self._prepared(source, target, None)
         if prepared is not None:
-            run_loops(prepared, native.address(source), native.address(target), workers)
+            run_loops(prepared, address(source), address(target), workers)
             return
         # Memory that no pipeline takes as it lies is copied, batch axes first.
         order = tuple(sorted(range(source.ndim), key=self.compiled.spanned.__contains__))
@@ -358,7 +359,7 @@ class PipelineCore:
         sums = np.empty([target.shape[axis] for axis in order], target.dtype)
         prepared = self._prepared(source, sums, order)
         assert prepared is not None
-        run_loops(prepared, native.address(source), native.address(sums), workers)
+        run_loops(prepared, address(source), address(sums), workers)
         target[...] = sums.transpose(np.argsort(order))
 
     def _prepared(self, x: Array, y: Array, order: tuple[int, ...] | None) -> Prepared | None:

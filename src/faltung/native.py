@@ -7,9 +7,7 @@ sees which pipelines there are, :class:`Call`, and the thread count.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import json
-import operator
 import os
 import threading
 import warnings
@@ -17,62 +15,26 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from faltung.buffers import (
+    Buffer,
+    address,
+    buffer_template,
+    constant_buffer,
+    contiguous_template,
+    pointers,
+)
 from faltung.dtypes import Array
 
 FOLDER = Path(__file__).parent / "_lib"
 
 
-class Dim(ctypes.Structure):
-    """halide_dimension_t."""
-
-    _fields_ = (
-        ("min", ctypes.c_int32),
-        ("extent", ctypes.c_int32),
-        ("stride", ctypes.c_int32),
-        ("flags", ctypes.c_uint32),
-    )
-
-
-class Buffer(ctypes.Structure):
-    """halide_buffer_t."""
-
-    _fields_ = (
-        ("device", ctypes.c_uint64),
-        ("device_interface", ctypes.c_void_p),
-        ("host", ctypes.c_void_p),
-        ("flags", ctypes.c_uint64),
-        ("type_code", ctypes.c_uint8),
-        ("type_bits", ctypes.c_uint8),
-        ("type_lanes", ctypes.c_uint16),
-        ("dimensions", ctypes.c_int32),
-        ("dim", ctypes.POINTER(Dim)),
-        ("padding", ctypes.c_void_p),
-    )
-
-
-TYPE_CODES = {"i": 0, "u": 1, "f": 2}
-
 Variant = tuple[str, ...]
 """The types that a pipeline was compiled for, of its input, its sums and its output, and what else
 tells one of a family from another."""
-
-
-@lru_cache(maxsize=1024)
-def buffer_template(
-    dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> tuple[bytes, Any]:
-    """Return a buffer without its address as bytes, and the dimensions that it points to.
-
-    ``shape`` and ``strides`` (in elements) are innermost first.
-    """
-    dims = (Dim * len(shape))(*(Dim(0, n, s, 0) for n, s in zip(shape, strides, strict=True)))
-    bits = int("".join(c for c in dtype if c.isdigit()))
-    code = TYPE_CODES[dtype[0]]
-    return bytes(Buffer(0, None, None, 0, code, bits, 1, len(shape), dims)), dims
 
 
 @dataclass
@@ -506,35 +468,78 @@ class Bound:
             _fail(shaped.loaded, shaped.name, code)
 
 
-def pointers(arrays: Sequence[Array], templates: Sequence[tuple[bytes, Any]]) -> list[Any]:
-    """Return what a pipeline takes for arrays of these templates."""
-    found = []
-    for array, (template, _) in zip(arrays, templates, strict=True):
-        buffer = Buffer.from_buffer_copy(template)
-        buffer.host = address(array)
-        found.append(ctypes.byref(buffer))
-    return found
+class Copy:
+    """A copy of one array's numbers to another, both contiguous, of one dtype and as many."""
+
+    def __init__(self, target: Array, source: Array) -> None:
+        self.arrays = target, source
+        self.size = ctypes.c_size_t(source.nbytes)
+
+    def __call__(self) -> None:
+        """Copy."""
+        target, source = self.arrays
+        target.reshape(-1)[:] = source.reshape(-1)
+
+    @staticmethod
+    def takes(target: Array, source: Array) -> bool:
+        """Whether it is just the bytes that are copied."""
+        alike = target.dtype == source.dtype and target.shape == source.shape
+        return alike and target.flags.c_contiguous and source.flags.c_contiguous
 
 
-def contiguous_template(dtype: str, shape: tuple[int, ...]) -> tuple[bytes, Any]:
-    """Return a contiguous array's buffer without its address, and its dimensions."""
-    reverse = shape[::-1]
-    steps = tuple(itertools.accumulate(reverse[:-1], operator.mul, initial=1))
-    return buffer_template(dtype, reverse, steps)
+class Calls:
+    """Calls on known arrays one after the other, for which Python is left only once."""
 
+    def __init__(self, calls: Sequence[Bound | Copy]) -> None:
+        loaded = library()
+        assert loaded is not None, "callers have bound calls of it"
+        self.loaded, self.calls = loaded, tuple(calls)
+        self.threads: tuple[int, int] | None = None
+        self.function = loaded.handle.faltung_calls
+        symbols = (
+            "faltung_copy" if isinstance(c, Copy) else c.shaped.function.__name__ for c in calls
+        )
+        entries = (ctypes.cast(loaded.handle[f"{s}_argv"], ctypes.c_void_p) for s in symbols)
+        self.functions = (ctypes.c_void_p * len(calls))(*(entry.value for entry in entries))
+        self.tables: list[Any] = []
+        self.failed = ctypes.c_int()
 
-def constant_buffer(array: Array) -> tuple[Array, Any, Buffer]:
-    """Return an array, kept alive, with its dimensions and its buffer."""
-    assert array.flags.c_contiguous
-    template, dims = contiguous_template(array.dtype.name, array.shape)
-    buffer = Buffer.from_buffer_copy(template)
-    buffer.host = address(array)
-    return array, dims, buffer
+    def __call__(self) -> None:
+        """Make the calls, on as many threads as calls use."""
+        threads = 1 if _threads.alone else get_workers()
+        with _threads.lock:  # see _guarded
+            if threads > _shared.pool:
+                _enough(self.loaded, threads)
+            if self.threads != (threads, _shared.pool):
+                self.threads = threads, _shared.pool
+                self._arrange()
+            code = self.function(
+                len(self.calls), self.functions, self.arguments, ctypes.byref(self.failed)
+            )
+        if code:
+            call = self.calls[self.failed.value]
+            assert isinstance(call, Bound), "copies do not fail"
+            _fail(self.loaded, call.shaped.name, code)
 
-
-def address(array: Array) -> int:
-    """Return the address of an array's first element."""
-    return int(array.__array_interface__["data"][0])
+    def _arrange(self) -> None:
+        """Lay out each call's arguments: the addresses of buffers and of numbers."""
+        assert self.threads is not None
+        self.tables = []
+        for call in self.calls:
+            if isinstance(call, Copy):
+                target, source = map(address, call.arrays)
+                held: list[Any] = [call.size]
+                found = [target, source, ctypes.addressof(call.size)]
+            else:
+                numbers = (*call.shaped.numbers, call.shaped.tasks(*self.threads))
+                held = [ctypes.c_int32(n) for n in numbers]
+                # what ctypes.byref() refers to
+                buffers = [[ref._obj for ref in refs] for refs in (call.sources, call.targets)]
+                parts = (*buffers[0], *held, *buffers[1])
+                found = [ctypes.addressof(part) for part in parts]
+            self.tables.append(((ctypes.c_void_p * len(found))(*found), held))
+        addresses = [ctypes.addressof(table) for table, _ in self.tables]
+        self.arguments = (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 def variants(family: str) -> frozenset[Variant]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from faltung import native
+from faltung.buffers import address
 from faltung.dtypes import Array, DType
 from faltung.native import Call, Form
 
@@ -304,7 +305,7 @@ class Windows:
             for i, (_, x_step, y_step) in zip(at, outer, strict=True):
                 x, y = x + i * x_step, y + i * y_step
             sizes = np.empty((*counts, 2, self.tiling.side), self.part)
-            call(native.address(source) + x * item, native.address(target) + y * item,
+            call(address(source) + x * item, address(target) + y * item,
                  workers, sizes)  # fmt: skip
             for z, p in np.argwhere(self.doubts(sizes)).tolist():
                 starts = [
@@ -391,7 +392,7 @@ class Held:
         self.base = array
         self.__array_interface__ = {
             **array.__array_interface__,
-            "data": (native.address(array) + start, False),
+            "data": (address(array) + start, False),
             "shape": shape,
             "strides": array.strides[-len(shape) :],
         }

@@ -12,7 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from typing import Any
+
+import numpy as np
+
+from faltung import native
 
 
 class Tape:
@@ -29,10 +34,30 @@ class Tape:
         self.calls: list[Callable[[], Any]] = []
         self.refused = False
 
+    def join(self) -> None:
+        """Make one of compiled calls that follow one another."""
+        joined: list[Callable[[], Any]] = []
+        for compiled, calls in groupby(map(known, self.calls), key=compilable):
+            found: list[Any] = list(calls)
+            joined += [native.Calls(found)] if compiled else found
+        self.calls = joined
+
     def play(self) -> None:
         """Make the calls."""
         for call in self.calls:
             call()
+
+
+def known(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a call, as a plain copy where it is one."""
+    if isinstance(call, partial) and call.func is np.copyto and native.Copy.takes(*call.args):
+        return native.Copy(*call.args)
+    return call
+
+
+def compilable(call: Callable[[], Any]) -> bool:
+    """Whether a call can be made without Python."""
+    return isinstance(call, (native.Bound, native.Copy)) and native.library() is not None
 
 
 class _Active(threading.local):
@@ -61,6 +86,7 @@ def recording() -> Iterator[Tape]:
         yield tape
     finally:
         _active.tape = outer
+    tape.join()
 
 
 def do(function: Callable[..., Any], *arguments: Any, **options: Any) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from faltung import native
 from faltung.analysis import Factors, factor, obstacle
+from faltung.buffers import address
 from faltung.compiled import (
     LEAST_MEMORY,
     SIZE_BLOCK,
@@ -312,6 +313,6 @@ class Chain:
     def __call__(self, x: int, y: int, threads: int) -> None:
         """Run on the addresses of input and output."""
         between = [np.empty(size, np.uint8) for size in self.scratch]
-        stations = [x, *map(native.address, between), y]
+        stations = [x, *map(address, between), y]
         for run, source, target in zip(self.runs, stations, stations[1:], strict=False):
             run(source, target, threads)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from faltung import native
+from faltung.buffers import address
 from faltung.compiled import (
     SIZE_BLOCK,
     SMALL,
@@ -228,7 +229,7 @@ class Look:
     def __call__(self, x: int, threads: int) -> bool:
         """Look at the samples from an address on."""
         sums = np.empty(self.size, self.dtype)
-        self.sums(x, native.address(sums), threads)
+        self.sums(x, address(sums), threads)
         return not np.isnan(sums.max())  # a greatest number is NaN where there is any
 
 

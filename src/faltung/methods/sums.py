@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from faltung import native
+from faltung.buffers import address
 from faltung.compiled import (
     SMALL,
     THICKNESS,
@@ -338,5 +339,5 @@ class Volume:
         """Run on the addresses of the input and the output."""
         sums = np.empty(self.shape, self.dtype)
         for at, along, within in self.slabs:
-            along(x + at * self.in_step, native.address(sums), workers)
-            within(native.address(sums), y + at * self.out_step, workers)
+            along(x + at * self.in_step, address(sums), workers)
+            within(address(sums), y + at * self.out_step, workers)
