@@ -9,35 +9,20 @@ Images lie innermost, and so do the blocks, beside them: ``[image, block, x, y, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
-
-@dataclass(frozen=True)
-class Blocks:
-    """One compiled instance: the dtype, and which way."""
-
-    dtype: str
-    way: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.way}_{self.dtype}"
-
-
-VARIANTS = tuple(Blocks("float32", way) for way in ("cut", "joined"))
+VARIANTS = tuple(Part("float32", way) for way in ("cut", "joined"))
 LEVELS = ("avx512", "avx2")
 
 
-def build(variant: Blocks, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Part, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
     kind = HALIDE_TYPES[variant.dtype]
-    cuts = variant.way == "cut"
+    cuts = variant.part == "cut"
     n, b, x, y, c = (hl.Var(v) for v in "nbxyc")
     inp, out = hl.ImageParam(kind, 4 if cuts else 5, "input"), hl.Func("blocks")
     across = hl.Param(hl.Int(32), "across")

@@ -12,34 +12,19 @@ odd column or row lie in no window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
-
-@dataclass(frozen=True)
-class Way:
-    """One compiled instance: the dtype, and which way."""
-
-    dtype: str
-    way: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.way}_{self.dtype}"
-
-
-VARIANTS = tuple(Way("float32", way) for way in ("forward", "back"))
+VARIANTS = tuple(Part("float32", way) for way in ("forward", "back"))
 LEVELS = ("avx512", "avx2")
 
 
-def build(variant: Way, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Part, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
-    kind, forward = HALIDE_TYPES[variant.dtype], variant.way == "forward"
+    kind, forward = HALIDE_TYPES[variant.dtype], variant.part == "forward"
     n, x, y, c = (hl.Var(v) for v in "nxyc")
     inp, gradient = hl.ImageParam(kind, 4, "input"), hl.ImageParam(kind, 4, "gradient")
     greatest, where = hl.ImageParam(kind, 4, "greatest"), hl.ImageParam(hl.UInt(8), 4, "where")

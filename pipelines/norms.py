@@ -13,34 +13,19 @@ blocks there are depends on the shapes alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
-
-@dataclass(frozen=True)
-class Norm:
-    """One compiled instance: the dtype, and what of it."""
-
-    dtype: str
-    part: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.part}_{self.dtype}"
-
-
 PARTS = ("moments", "apply", "sums", "back")
-VARIANTS = tuple(Norm(dtype, part) for dtype in ("float32", "float64") for part in PARTS)
+VARIANTS = tuple(Part(dtype, part) for dtype in ("float32", "float64") for part in PARTS)
 LEVELS = ("avx512", "avx2")
 ROWS = 4  # vectors at once
 
 
-def build(variant: Norm, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Part, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
     kind = HALIDE_TYPES[variant.dtype]
     vec = level.vector_bits // kind.bits()

@@ -7,34 +7,19 @@ only what was ``pooled`` above 0 passes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
-
-@dataclass(frozen=True)
-class Pooling:
-    """One compiled instance: the dtype, and which way."""
-
-    dtype: str
-    way: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.way}_{self.dtype}"
-
-
-VARIANTS = tuple(Pooling(d, way) for d in ("float32", "float64") for way in ("max", "back"))
+VARIANTS = tuple(Part(d, way) for d in ("float32", "float64") for way in ("max", "back"))
 LEVELS = ("avx512", "avx2")
 
 
-def build(variant: Pooling, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Part, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
-    make = greatest if variant.way == "max" else back
+    make = greatest if variant.part == "max" else back
     return make(HALIDE_TYPES[variant.dtype], level)
 
 

@@ -13,27 +13,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
 Made = tuple[hl.Func, list[hl.Argument]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One compiled instance: the dtype, and what of it."""
-
-    dtype: str
-    part: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.part}_{self.dtype}"
 
 
 PARTS = ("gather", "sums", "sgd", "adam")

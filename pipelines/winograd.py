@@ -22,28 +22,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from dataclasses import dataclass
 
 import halide as hl
 
 from pipelines.levels import Level
+from pipelines.parts import Part
 from pipelines.types import HALIDE_TYPES
 
-
-@dataclass(frozen=True)
-class Tiles:
-    """One compiled instance: the dtype, and what of it."""
-
-    dtype: str
-    part: str
-
-    @property
-    def name(self) -> str:
-        """The symbol, but for family and level."""
-        return f"{self.dtype}_{self.part}_{self.dtype}"
-
-
-VARIANTS = tuple(Tiles("float32", part) for part in ("layer", "weights", "gradient", "taps"))
+VARIANTS = tuple(Part("float32", part) for part in ("layer", "weights", "gradient", "taps"))
 LEVELS = ("avx512", "avx2")
 
 INPUT = (
@@ -77,7 +63,7 @@ ROWS = 2  # of points, which a gradient's samples are transformed to at once
 TILES = {512: (4, 6), 256: (2, 6)}  # channels and outputs of a gradient's register tile
 
 
-def build(variant: Tiles, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
+def build(variant: Part, level: Level) -> tuple[hl.Func, list[hl.Argument]]:
     """Return the output Func and its arguments, scheduled for one instruction set level."""
     kind = HALIDE_TYPES[variant.dtype]
     if variant.part in ("weights", "taps"):
