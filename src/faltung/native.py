@@ -443,29 +443,52 @@ class Shaped:
         return Bound(self, inputs, outputs)
 
 
-class Bound:
+class Prepared:
+    """A call of which all is known but into how many tasks it is cut."""
+
+    loaded: Library
+    function: Any
+    arguments: tuple[Any, ...]
+    threads: tuple[int, int] | None = None  # those that it is arranged for, and their pool
+
+    def __call__(self) -> None:
+        """Run, on as many threads as calls use."""
+        threads = 1 if _threads.alone else get_workers()
+        with _threads.lock:  # see _guarded
+            _enough(self.loaded, threads)
+            if self.threads != (threads, _shared.pool):
+                self.threads = threads, _shared.pool
+                self.arguments = self.arranged(*self.threads)
+            code = self.function(*self.arguments)
+        if code:
+            _fail(self.loaded, self.failed(), code)
+
+    def arranged(self, threads: int, pool: int) -> tuple[Any, ...]:
+        """Return the function's arguments for so many threads, of a pool."""
+        raise NotImplementedError
+
+    def failed(self) -> str:
+        """Return the name of the pipeline that failed."""
+        raise NotImplementedError
+
+
+class Bound(Prepared):
     """A pipeline call on known arrays, which it keeps: only their numbers may change."""
 
     def __init__(self, shaped: Shaped, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         self.shaped, self.arrays = shaped, (*inputs, *outputs)
+        self.loaded, self.function = shaped.loaded, shaped.function
         self.sources = pointers(inputs, shaped.inputs)
         self.targets = pointers(outputs, shaped.outputs)
-        self.threads: tuple[int, int] | None = None
-        self.arguments: tuple[Any, ...] = ()
 
-    def __call__(self) -> None:
-        """Run, on as many threads as calls use."""
-        shaped, threads = self.shaped, 1 if _threads.alone else get_workers()
-        with _threads.lock:  # see _guarded
-            if threads > _shared.pool:
-                _enough(shaped.loaded, threads)
-            if self.threads != (threads, _shared.pool):
-                self.threads = threads, _shared.pool
-                tasks = shaped.tasks(*self.threads)
-                self.arguments = (*self.sources, *shaped.numbers, tasks, *self.targets)
-            code = shaped.function(*self.arguments)
-        if code:
-            _fail(shaped.loaded, shaped.name, code)
+    def arranged(self, threads: int, pool: int) -> tuple[Any, ...]:
+        """Return the pipeline's arguments."""
+        shaped = self.shaped
+        return (*self.sources, *shaped.numbers, shaped.tasks(threads, pool), *self.targets)
+
+    def failed(self) -> str:
+        """Return the pipeline's name."""
+        return self.shaped.name
 
 
 class Copy:
@@ -487,59 +510,44 @@ class Copy:
         return alike and target.flags.c_contiguous and source.flags.c_contiguous
 
 
-class Calls:
+class Calls(Prepared):
     """Calls on known arrays one after the other, for which Python is left only once."""
 
     def __init__(self, calls: Sequence[Bound | Copy]) -> None:
         loaded = library()
         assert loaded is not None, "callers have bound calls of it"
         self.loaded, self.calls = loaded, tuple(calls)
-        self.threads: tuple[int, int] | None = None
         self.function = loaded.handle.faltung_calls
-        symbols = (
-            "faltung_copy" if isinstance(c, Copy) else c.shaped.function.__name__ for c in calls
-        )
+        symbols = ("faltung_copy" if isinstance(c, Copy) else c.function.__name__ for c in calls)
         entries = (ctypes.cast(loaded.handle[f"{s}_argv"], ctypes.c_void_p) for s in symbols)
         self.functions = (ctypes.c_void_p * len(calls))(*(entry.value for entry in entries))
-        self.tables: list[Any] = []
-        self.failed = ctypes.c_int()
+        self.number = ctypes.c_int()  # of the call that failed
 
-    def __call__(self) -> None:
-        """Make the calls, on as many threads as calls use."""
-        threads = 1 if _threads.alone else get_workers()
-        with _threads.lock:  # see _guarded
-            if threads > _shared.pool:
-                _enough(self.loaded, threads)
-            if self.threads != (threads, _shared.pool):
-                self.threads = threads, _shared.pool
-                self._arrange()
-            code = self.function(
-                len(self.calls), self.functions, self.arguments, ctypes.byref(self.failed)
-            )
-        if code:
-            call = self.calls[self.failed.value]
-            assert isinstance(call, Bound), "copies do not fail"
-            _fail(self.loaded, call.shaped.name, code)
+    def arranged(self, threads: int, pool: int) -> tuple[Any, ...]:
+        """Return the table of the calls' arguments, among what runs them."""
+        self.tables = [table(call, threads, pool) for call in self.calls]
+        addresses = [ctypes.addressof(each) for each, _ in self.tables]
+        arguments = (ctypes.c_void_p * len(addresses))(*addresses)
+        return len(self.calls), self.functions, arguments, ctypes.byref(self.number)
 
-    def _arrange(self) -> None:
-        """Lay out each call's arguments: the addresses of buffers and of numbers."""
-        assert self.threads is not None
-        self.tables = []
-        for call in self.calls:
-            if isinstance(call, Copy):
-                target, source = map(address, call.arrays)
-                held: list[Any] = [call.size]
-                found = [target, source, ctypes.addressof(call.size)]
-            else:
-                numbers = (*call.shaped.numbers, call.shaped.tasks(*self.threads))
-                held = [ctypes.c_int32(n) for n in numbers]
-                # what ctypes.byref() refers to
-                buffers = [[ref._obj for ref in refs] for refs in (call.sources, call.targets)]
-                parts = (*buffers[0], *held, *buffers[1])
-                found = [ctypes.addressof(part) for part in parts]
-            self.tables.append(((ctypes.c_void_p * len(found))(*found), held))
-        addresses = [ctypes.addressof(table) for table, _ in self.tables]
-        self.arguments = (ctypes.c_void_p * len(addresses))(*addresses)
+    def failed(self) -> str:
+        """Return the name of the pipeline that failed."""
+        call = self.calls[self.number.value]
+        assert isinstance(call, Bound), "copies do not fail"
+        return call.failed()
+
+
+def table(call: Bound | Copy, threads: int, pool: int) -> tuple[Any, list[Any]]:
+    """Return the addresses of a call's buffers and numbers, and what has to be kept for them."""
+    if isinstance(call, Copy):
+        found = [*map(address, call.arrays), ctypes.addressof(call.size)]
+        held: list[Any] = [call.size]
+    else:
+        # what ctypes.byref() refers to stands for itself
+        given = call.arranged(threads, pool)
+        held = [ctypes.c_int32(each) if isinstance(each, int) else each._obj for each in given]
+        found = [ctypes.addressof(each) for each in held]
+    return (ctypes.c_void_p * len(found))(*found), held
 
 
 def variants(family: str) -> frozenset[Variant]:
