@@ -19,7 +19,7 @@ from scipy import sparse
 from faltung.adjoint import adjoint
 from faltung.boundary import BOUNDARIES, FILL
 from faltung.dtypes import Arithmetic, Array, plain_array
-from faltung.geometry import MODES, OPERATIONS, Axis
+from faltung.geometry import MODES, OPERATIONS, Axis, default_anchor
 from faltung.planner import Plan
 from faltung.problem import Problem, Taps, boundaries, convolved_axes, lengths, per_axis
 
@@ -438,7 +438,7 @@ def along(
     if mode == "same":
         low, high = (1 - n, n - 1) if whole else (min(ends[0], 0), max(ends[1], 0))
         if size is not None:
-            low, high = (-((size - 1) // 2), size // 2) if high - low >= size else (low, high)
+            low = -default_anchor(size) if high - low >= size else low
             high = low + size - 1
         axis = Axis(n, high - low + 1, mode, "correlate", -low, stride)
         return axis if axis.count == count and 0 <= -low < axis.taps else None

@@ -67,11 +67,11 @@ def batch_norm_max_pool(
     ([[[[2.5]]]], [[[[1]]]])
     """
     x, gain, shift = norms.checked(x, gain, shift, epsilon, relu)
-    moments = norms.moments(x)
     if not _has_pipeline(x):
-        y, _ = norms.batch_norm(x, gain, shift, epsilon=epsilon, relu=relu)
+        y, moments = norms.batch_norm(x, gain, shift, epsilon=epsilon, relu=relu)
         y, where = pooling.max_pool(y, SIZE)
         return y, Greatest(moments, where, None)
+    moments = norms.moments(x)
     laid = innermost(x)
     shape = (laid.shape[0], laid.shape[1] // SIZE, laid.shape[2] // SIZE, laid.shape[3])
     results = [fresh(shape, kind) for kind in (x.dtype, x.dtype, np.uint8)]
